@@ -1,0 +1,39 @@
+"""Harmonic sounds read by spectral optimal transport, with exact gradients and no framework.
+
+Names are loaded on first use, so ``import spectralot`` costs nothing but Python's own work.
+"""
+
+import importlib
+
+from ._version import __version__
+
+_HOMES = {
+    "checks": ["ParameterError"],
+    "synth": [
+        "harmonic_forward",
+        "harmonic_backward",
+        "sinusoidal_forward",
+        "sinusoidal_backward",
+    ],
+    "stft": ["stft_magnitude_forward", "stft_magnitude_backward", "frame_count", "frame_times"],
+    "transport": ["wasserstein_1d_forward", "wasserstein_1d_backward"],
+    "losses": ["LIN", "LOG", "MSS", "SOT", "WeightedSum", "preset", "PRESETS"],
+    "tracks": ["HarmonicTracks"],
+    "estimate.fit": ["fit_note"],
+    "audio": ["read_audio", "write_wav"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *_HOME_OF]  # noqa: PLE0604
+
+
+def __getattr__(name):
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'spectralot' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

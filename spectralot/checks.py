@@ -1,0 +1,95 @@
+"""Argument checks: the one home of shape and dtype rules.
+
+Every message names the argument, the rule, and the value received.
+"""
+
+import operator
+
+import numpy as np
+
+
+class ParameterError(ValueError):
+    """An argument breaks a rule; the message names the argument, the rule and the value."""
+
+
+def float_array(name, value, ndim, *, dtype=None):
+    """Return `value` as a contiguous float32 or float64 array, or raise.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : array_like
+        Real numbers; float32 stays float32, everything else becomes float64.
+    ndim : int or tuple of int
+        Allowed numbers of dimensions.
+    dtype : dtype, optional
+        Convert to this one instead.
+
+    Raises
+    ------
+    ParameterError
+        If the array is not real, is empty, has another rank, or holds NaN or infinity.
+    """
+    allowed = (ndim,) if isinstance(ndim, int) else ndim
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ParameterError(f"{name} must be an array of real numbers ({error})") from None
+    if array.dtype.kind not in "fiub":
+        raise ParameterError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    if array.ndim not in allowed:
+        wanted = " or ".join(str(n) for n in allowed)
+        raise ParameterError(f"{name} must have {wanted} dimension(s), got shape {array.shape}")
+    if array.size == 0:
+        raise ParameterError(f"{name} must not be empty, got shape {array.shape}")
+    if dtype is None:
+        dtype = np.float32 if array.dtype == np.float32 else np.float64
+    array = np.ascontiguousarray(array, dtype=dtype)
+    if not np.isfinite(array.sum(dtype=np.float64)):  # one cheap pass; look closer only if it fails
+        bad = ~np.isfinite(array)
+        if bad.any():
+            first = np.unravel_index(int(bad.argmax()), array.shape)
+            where = ", ".join(str(int(i)) for i in first)
+            raise ParameterError(f"{name} must be finite, got {array[first]} at index ({where})")
+    return array
+
+
+def same_shape(name, array, shape):
+    """Raise unless `array` has exactly `shape`."""
+    if array.shape != tuple(shape):
+        raise ParameterError(f"{name} must have shape {tuple(shape)}, got {array.shape}")
+
+
+def integer(name, value, minimum):
+    """Return `value` as an int of at least `minimum`, or raise."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ParameterError(f"{name} must be an integer, got {value!r}") from None
+    if number < minimum:
+        raise ParameterError(f"{name} must be at least {minimum}, got {number}")
+    return number
+
+
+def number(name, value, *, above=None, minimum=None):
+    """Return `value` as a finite float above or at least a bound, or raise."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{name} must be a number, got {value!r}") from None
+    if not np.isfinite(result):
+        raise ParameterError(f"{name} must be finite, got {result}")
+    if above is not None and result <= above:
+        raise ParameterError(f"{name} must be above {above:g}, got {result:g}")
+    if minimum is not None and result < minimum:
+        raise ParameterError(f"{name} must be at least {minimum:g}, got {result:g}")
+    return result
+
+
+def one_of(name, value, choices):
+    """Return `value` if it is among `choices`, or raise."""
+    if value not in choices:
+        listed = ", ".join(repr(c) for c in choices)
+        raise ParameterError(f"{name} must be one of {listed}, got {value!r}")
+    return value
