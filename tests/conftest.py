@@ -1,0 +1,82 @@
+"""Shared fixtures: stored reference numbers, seeded randomness, thread counts."""
+
+import os
+from pathlib import Path
+
+# a machine with a single core can still compare one Numba thread with two
+os.environ.setdefault("NUMBA_NUM_THREADS", "2")
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+DATA = Path(__file__).parent / "data"
+
+settings.register_profile(
+    "spectralot",
+    deadline=None,  # the first example compiles
+    max_examples=40,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("spectralot")
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """Stored numbers of the reference implementation by file name, as dictionaries of arrays."""
+    loaded = {}
+
+    def load(name):
+        if name not in loaded:
+            with np.load(DATA / f"{name}.npz") as file:
+                loaded[name] = {key: file[key] for key in file.files}
+            for array in loaded[name].values():
+                array.setflags(write=False)  # shared by all tests; also shows writes to inputs
+        return loaded[name]
+
+    return load
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20231214)
+
+
+@pytest.fixture
+def with_threads():
+    """Call a function under a given number of Numba threads."""
+    numba = pytest.importorskip("numba")
+    before = numba.get_num_threads()
+
+    def call(n_threads, function, *args, **kwargs):
+        numba.set_num_threads(n_threads)
+        return function(*args, **kwargs)
+
+    yield call
+    numba.set_num_threads(before)
+
+
+def _relative_error(found, expected):
+    """Norm of the difference over the norm of the expected array."""
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    assert found.shape == expected.shape
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def _full_scale_error(found, expected):
+    """Largest difference over the largest expected magnitude."""
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    assert found.shape == expected.shape
+    return float(np.max(np.abs(found - expected)) / np.max(np.abs(expected)))
+
+
+@pytest.fixture(scope="session")
+def relative_error():
+    return _relative_error
+
+
+@pytest.fixture(scope="session")
+def full_scale_error():
+    return _full_scale_error
