@@ -32,8 +32,6 @@ def reference():
         if name not in loaded:
             with np.load(DATA / f"{name}.npz") as file:
                 loaded[name] = {key: file[key] for key in file.files}
-            for array in loaded[name].values():
-                array.setflags(write=False)  # shared by all tests; also shows writes to inputs
         return loaded[name]
 
     return load

@@ -63,7 +63,7 @@ def sinusoidal(
             else:
                 centred = placed = n / hop_length
             frequency = _linear(frequencies_hz[:, h], centred)
-            phase += 2.0 * math.pi * frequency / sample_rate
+            phase = math.fmod(phase + 2.0 * math.pi * frequency / sample_rate, 2.0 * math.pi)
             if frequency >= nyquist:
                 continue
             if interpolation == "hann":
