@@ -1,0 +1,260 @@
+"""STFT magnitude with its exact adjoint.
+
+Names: B batch, N samples, T frames, K = n_fft // 2 + 1 bins. Derivation: docs/derivations/stft.md.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from . import checks
+from .checks import ParameterError
+from .cpu import stft as cpu
+
+__all__ = ["frame_count", "frame_times", "stft_magnitude_backward", "stft_magnitude_forward"]
+
+PADDINGS = ("end", "center", "none")
+_PARTS = 64  # independent pieces of work; a fixed number, so results do not depend on threads
+
+
+@dataclass(frozen=True)
+class StftSaved:
+    """What `stft_magnitude_forward` hands to `stft_magnitude_backward`."""
+
+    spectrum: np.ndarray
+    magnitude: np.ndarray
+    window: np.ndarray
+    hop_length: int
+    offset: int
+    scale: float
+    power: int
+    n_samples: int
+    batched: bool
+
+
+def frame_count(n_samples, *, n_fft, hop_length, padding="end"):
+    """Number of frames that an STFT of `n_samples` samples has.
+
+    Parameters
+    ----------
+    n_samples : int
+        Length N of the signal.
+    n_fft, hop_length : int
+        Frame length and step in samples.
+    padding : {"end", "center", "none"}
+        "end": frames start at 0, hop, 2 hop, ... below N, zeros appended: ``ceil(N / hop)``.
+        "center": frame t is centred on sample ``t * hop``, zeros on both sides:
+        ``1 + N // hop``. "none": whole frames only: ``1 + (N - n_fft) // hop``.
+
+    Returns
+    -------
+    int
+        T, at least 1.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range, or no whole frame fits with padding "none".
+
+    Examples
+    --------
+    >>> from spectralot import frame_count
+    >>> frame_count(4096, n_fft=2048, hop_length=256)
+    16
+    """
+    n_samples = checks.integer("n_samples", n_samples, 1)
+    n_fft = checks.integer("n_fft", n_fft, 1)
+    hop_length = checks.integer("hop_length", hop_length, 1)
+    checks.one_of("padding", padding, PADDINGS)
+    if padding == "end":
+        return -(-n_samples // hop_length)
+    if padding == "center":
+        return 1 + n_samples // hop_length
+    if n_samples < n_fft:
+        raise ParameterError(
+            f"x must have at least n_fft = {n_fft} samples with padding 'none', got {n_samples}"
+        )
+    return 1 + (n_samples - n_fft) // hop_length
+
+
+def frame_times(n_frames, *, n_fft, hop_length, sample_rate, padding="end"):
+    """Centre of each frame in seconds.
+
+    Parameters
+    ----------
+    n_frames : int
+        Number of frames T.
+    n_fft, hop_length : int
+        Frame length and step in samples.
+    sample_rate : float
+        Samples per second.
+    padding : {"end", "center", "none"}
+        As in `frame_count`.
+
+    Returns
+    -------
+    ndarray, shape (T,), float64
+        ``t * hop / sample_rate`` for "center"; half a frame later for "end" and "none".
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> from spectralot import frame_times
+    >>> frame_times(3, n_fft=512, hop_length=160, sample_rate=16000, padding="center").tolist()
+    [0.0, 0.01, 0.02]
+    """
+    n_frames = checks.integer("n_frames", n_frames, 1)
+    n_fft = checks.integer("n_fft", n_fft, 1)
+    hop_length = checks.integer("hop_length", hop_length, 1)
+    sample_rate = checks.number("sample_rate", sample_rate, above=0)
+    checks.one_of("padding", padding, PADDINGS)
+    half = 0.0 if padding == "center" else 0.5 * n_fft
+    return (np.arange(n_frames) * hop_length + half) / sample_rate
+
+
+@lru_cache(maxsize=64)
+def _named_window(window, n_fft, dtype):
+    from scipy.signal import get_window
+
+    try:
+        values = get_window(window, n_fft)
+    except (ValueError, TypeError) as error:
+        raise ParameterError(
+            f"window must be a scipy window name or an array, got {window!r} ({error})"
+        ) from None
+    return np.ascontiguousarray(values, dtype=dtype)
+
+
+def _window(window, n_fft, dtype):
+    if isinstance(window, (str, tuple)):
+        return _named_window(window, n_fft, dtype)
+    window = checks.float_array("window", window, 1, dtype=dtype)
+    checks.same_shape("window", window, (n_fft,))
+    return window
+
+
+def stft_magnitude_forward(
+    x, *, n_fft, hop_length, window="hann", padding="end", normalized=True, power=1
+):
+    r"""Magnitude (or power) of the short-time Fourier transform.
+
+    .. math:: M[t, k] = \Big| c \sum_i w[i]\, x[t\,hop + o + i]\, e^{-2\pi j k i / n} \Big|^{power}
+
+    Parameters
+    ----------
+    x : array_like, shape (N,) or (B, N)
+        Signals; float32 stays float32, anything else becomes float64.
+    n_fft : int
+        Frame length n in samples; any size.
+    hop_length : int
+        Step between frames in samples.
+    window : str, tuple or array_like, shape (n_fft,)
+        A name (or name and parameters) known to `scipy.signal.get_window`, periodic; or values.
+    padding : {"end", "center", "none"}
+        Where frames stand and what surrounds the signal, see `frame_count`.
+    normalized : bool
+        Divide by ``sqrt(n_fft)`` (orthonormal scaling).
+    power : {1, 2}
+        1 for the magnitude, 2 for its square.
+
+    Returns
+    -------
+    magnitude : ndarray, shape (T, K) or (B, T, K)
+        K = n_fft // 2 + 1 bins, of the dtype of `x`.
+    saved : StftSaved
+        For `stft_magnitude_backward`.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is empty, not finite, out of range or has the wrong shape, or if `x` is
+        shorter than one frame with padding "none".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralot import stft_magnitude_forward
+    >>> magnitude, saved = stft_magnitude_forward(np.ones(4096), n_fft=2048, hop_length=256)
+    >>> magnitude.shape
+    (16, 1025)
+    """
+    x = checks.float_array("x", x, (1, 2))
+    batched = x.ndim == 2
+    x = x if batched else x[None]
+    n_fft = checks.integer("n_fft", n_fft, 2)
+    T = frame_count(x.shape[1], n_fft=n_fft, hop_length=hop_length, padding=padding)
+    checks.one_of("power", power, (1, 2))
+    window = _window(window, n_fft, x.dtype)
+    scale = 1 / np.sqrt(n_fft) if normalized else 1.0
+    offset = -(n_fft // 2) if padding == "center" else 0
+    shape = (len(x), T, n_fft // 2 + 1)
+    spectrum = np.empty(shape, np.result_type(x.dtype, np.complex64))
+    magnitude = np.empty(shape, x.dtype)
+    scratch = np.empty((_parts(shape), cpu.GROUP, n_fft), x.dtype)
+    cpu.stft_forward(
+        x, window, int(hop_length), offset, float(scale), int(power), scratch, spectrum, magnitude
+    )
+    saved = StftSaved(
+        spectrum, magnitude, window, int(hop_length), offset, float(scale), int(power),
+        x.shape[1], batched,
+    )  # fmt: skip
+    return (magnitude if batched else magnitude[0]), saved
+
+
+def stft_magnitude_backward(d_magnitude, saved):
+    """Gradient of a scalar with respect to the signal, given that of the magnitude.
+
+    Parameters
+    ----------
+    d_magnitude : array_like, shape (T, K) or (B, T, K)
+        Gradient with respect to what `stft_magnitude_forward` returned.
+    saved : StftSaved
+        From `stft_magnitude_forward`.
+
+    Returns
+    -------
+    d_x : ndarray, shape (N,) or (B, N)
+        With the dtype of the signal.
+
+    Raises
+    ------
+    ParameterError
+        If `d_magnitude` is not finite or has another shape than the magnitude.
+
+    Notes
+    -----
+    The magnitude has no derivative where it is zero; there the gradient is defined as 0
+    (docs/derivations/stft.md, equation 3).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralot import stft_magnitude_backward, stft_magnitude_forward
+    >>> magnitude, saved = stft_magnitude_forward(np.ones(4096), n_fft=2048, hop_length=256)
+    >>> stft_magnitude_backward(np.ones_like(magnitude), saved).shape
+    (4096,)
+    """
+    magnitude = saved.magnitude
+    B, T, K = magnitude.shape
+    d_magnitude = checks.float_array(
+        "d_magnitude", d_magnitude, 2 + saved.batched, dtype=magnitude.dtype
+    )
+    checks.same_shape("d_magnitude", d_magnitude, magnitude.shape[not saved.batched :])
+    n_fft = len(saved.window)
+    scratch = np.empty((_parts(magnitude.shape), cpu.GROUP, K), saved.spectrum.dtype)
+    frames = np.empty((B * T, n_fft), magnitude.dtype)
+    d_x = np.empty((B, saved.n_samples), magnitude.dtype)
+    cpu.stft_backward(
+        d_magnitude.reshape(magnitude.shape), saved.spectrum, magnitude, saved.window,
+        saved.hop_length, saved.offset, saved.scale, saved.power, scratch, frames, d_x,
+    )  # fmt: skip
+    return d_x if saved.batched else d_x[0]
+
+
+def _parts(shape):
+    return min(_PARTS, -(-shape[0] * shape[1] // cpu.GROUP))
