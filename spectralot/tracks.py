@@ -23,7 +23,7 @@ _HISTORY = "loss_history/"
 class HarmonicTracks:
     """Harmonics of one sound, frame by frame.
 
-    Parameters
+    Attributes
     ----------
     time_s : array_like, shape (T,)
         Time of each frame in seconds, from 0 in equal steps. A single frame holds throughout.
