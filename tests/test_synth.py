@@ -137,23 +137,25 @@ def test_no_inharmonicity_and_a_zero_one_sound_the_same(rng):
     ("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 1e-5)], ids=["float64", "float32"]
 )
 def test_reference_audio(dtype, tolerance, reference, full_scale_error):
+    """f0_hz stays in float64: its rounding to float32 alone turns the last phases by 2e-4."""
     stored = reference("synth")
-    audio, _ = harmonic_forward(
-        stored["f0_hz"][..., 0].astype(dtype), stored["amplitudes"].astype(dtype),
-        n_samples=4096, sample_rate=16000,
-    )  # fmt: skip
-    if dtype == np.float32:  # the phase of the rounded f0 is another one: render from that
-        audio64, _ = harmonic_forward(
-            stored["f0_hz"][..., 0].astype(dtype).astype(np.float64), stored["amplitudes"],
-            n_samples=4096, sample_rate=16000,
-        )  # fmt: skip
-        assert full_scale_error(audio, audio64) < tolerance
-    assert audio.dtype == dtype
-    assert full_scale_error(audio, stored["audio"]) < (tolerance if dtype == np.float64 else 1e-3)
-    step, _ = harmonic_forward(
-        stored["step_f0_hz"][..., 0], stored["step_amplitudes"], n_samples=4096, sample_rate=16000
-    )
-    assert full_scale_error(step, reference("signals")["x_hat"]) < 1e-9
+    for prefix, expected in [("", stored["audio"]), ("step_", reference("signals")["x_hat"])]:
+        f0_hz, amplitudes = stored[prefix + "f0_hz"][..., 0], stored[prefix + "amplitudes"]
+        audio, _ = harmonic_forward(
+            f0_hz, amplitudes.astype(dtype), n_samples=4096, sample_rate=16000
+        )
+        assert audio.dtype == dtype
+        assert full_scale_error(audio, expected) < tolerance
+
+
+def test_float32_f0_is_used_as_it_is(reference, full_scale_error):
+    stored = reference("synth")
+    options = {"n_samples": 4096, "sample_rate": 16000}
+    f0_hz, amplitudes = (stored[k].astype(np.float32) for k in ("f0_hz", "amplitudes"))
+    audio, _ = harmonic_forward(f0_hz[..., 0], amplitudes, **options)
+    exact, _ = harmonic_forward(f0_hz[..., 0].astype(np.float64), stored["amplitudes"], **options)
+    assert audio.dtype == np.float32
+    assert full_scale_error(audio, exact) < 1e-6
 
 
 # --- gradients -----------------------------------------------------------------------------------
@@ -371,7 +373,9 @@ def test_dtypes_follow_the_inputs(stiffness, rng, full_scale_error):
     double = run(f0_32.astype(np.float64), amplitudes_32.astype(np.float64))
     assert single.dtype == np.float32 and double.dtype == np.float64
     assert full_scale_error(single, double) < 1e-6
-    assert run(f0_hz, amplitudes_32).dtype == np.float64
+    # the amplitudes decide: a float64 f0 keeps its exact phase in float32 audio
+    assert run(f0_hz, amplitudes_32).dtype == np.float32
+    assert run(f0_32, amplitudes).dtype == np.float64
     integers = run(f0_hz.astype(int), np.ones((2, 4, 3), dtype=int))
     assert integers.dtype == np.float64
     assert np.array_equal(integers, run(np.trunc(f0_hz), np.ones((2, 4, 3))))
