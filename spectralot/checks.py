@@ -45,7 +45,7 @@ def float_array(name, value, ndim, *, dtype=None):
         raise ParameterError(f"{name} must not be empty, got shape {array.shape}")
     if dtype is None:
         dtype = np.float32 if array.dtype == np.float32 else np.float64
-    array = np.ascontiguousarray(array, dtype=dtype)
+    array = np.asarray(array, dtype=dtype, order="C")
     if not np.isfinite(array.sum(dtype=np.float64)):  # one cheap pass; look closer only if it fails
         bad = ~np.isfinite(array)
         if bad.any():

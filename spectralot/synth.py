@@ -64,20 +64,19 @@ def _grid(n_samples, n_frames, hop_length, interpolation, block):
 
 
 def _batch(name, frames, amplitudes, frames_ndim):
-    """Both inputs in float64 with a batch axis, the output's dtype, and whether there was a batch."""
+    """Both inputs in float64 with a batch axis, the output's dtype, and if there was a batch."""
     frames = checks.float_array(name, frames, (frames_ndim, frames_ndim + 1))
     amplitudes = checks.float_array("amplitudes", amplitudes, (2, 3))
     batched = frames.ndim == frames_ndim + 1
-    if not batched:
-        frames = frames[None]
-    if (amplitudes.ndim == 3) != batched or amplitudes.shape[:2] != frames.shape[:2]:
-        wanted = f"(T, H) with {name}'s T" if not batched else f"(B, T, H) with {name}'s B and T"
-        got = frames.shape if batched else frames.shape[1:]
+    lead = frames.shape[: 1 + batched]
+    if amplitudes.shape[:-1] != lead:
+        wanted = "(B, T, H)" if batched else "(T, H)"
         raise ParameterError(
-            f"amplitudes must have shape {wanted} = {got[: 1 + batched]}, got {amplitudes.shape}"
+            f"amplitudes must have shape {wanted} with {wanted[1:-4]} = {lead} as {name}, "
+            f"got {amplitudes.shape}"
         )
     if not batched:
-        amplitudes = amplitudes[None]
+        frames, amplitudes = frames[None], amplitudes[None]
     return frames.astype(np.float64), amplitudes.astype(np.float64), amplitudes.dtype, batched
 
 
