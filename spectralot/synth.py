@@ -70,9 +70,9 @@ def _batch(name, frames, amplitudes, frames_ndim):
     batched = frames.ndim == frames_ndim + 1
     lead = frames.shape[: 1 + batched]
     if amplitudes.shape[:-1] != lead:
-        wanted = "(B, T, H)" if batched else "(T, H)"
+        axes = "B, T" if batched else "T"
         raise ParameterError(
-            f"amplitudes must have shape {wanted} with {wanted[1:-4]} = {lead} as {name}, "
+            f"amplitudes must have shape ({axes}, H) with {name}'s {axes} = {lead}, "
             f"got {amplitudes.shape}"
         )
     if not batched:
@@ -315,7 +315,9 @@ def sinusoidal_forward(
     >>> audio.shape
     (1600,)
     """
-    frequencies, amplitudes, dtype, batched = _batch("frequencies_hz", frequencies_hz, amplitudes, 2)
+    frequencies, amplitudes, dtype, batched = _batch(
+        "frequencies_hz", frequencies_hz, amplitudes, 2
+    )
     checks.same_shape("amplitudes", amplitudes, frequencies.shape)
     sample_rate = checks.number("sample_rate", sample_rate, above=0)
     if frequencies.min() < 0:

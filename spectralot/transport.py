@@ -35,6 +35,17 @@ class TransportSaved:
     u_positions_shape: tuple
     v_positions_shape: tuple
 
+    def weight_gradients(self, d_value):
+        """Gradients of the weights alone, for a checked `d_value` of one number a row."""
+        d_value = np.asarray(d_value, np.float64).reshape(-1)
+        return tuple(
+            _scaled(d_value, unit, order, shape)
+            for unit, order, shape in (
+                (self.d_u_weights, self.u_order, self.u_shape),
+                (self.d_v_weights, self.v_order, self.v_shape),
+            )
+        )
+
 
 def wasserstein_1d_forward(
     u_weights,
@@ -165,25 +176,24 @@ def wasserstein_1d_backward(d_value, saved):
     lead = saved.u_shape[:-1]
     d_value = checks.float_array("d_value", d_value, len(lead), dtype=np.float64)
     checks.same_shape("d_value", d_value, lead)
-    d_value = d_value.reshape(-1)
-    gradients = []
-    for unit, order, shape in (
-        (saved.d_u_weights, saved.u_order, saved.u_shape),
-        (saved.d_v_weights, saved.v_order, saved.v_shape),
-        (saved.d_u_positions, saved.u_order, saved.u_positions_shape),
-        (saved.d_v_positions, saved.v_order, saved.v_positions_shape),
-    ):
-        if len(unit) == 0:
-            gradients.append(None)
-            continue
-        shared = order is not None and order.ndim == 1
-        rows = int(np.prod(shape[:-1], dtype=int))
-        gradient = np.empty((rows, unit.shape[1]), unit.dtype)
-        if order is not None and not shared and rows < len(unit):
-            unit, order = _unsort(unit, order), None
-        cpu.wasserstein_1d_backward(d_value, unit, gradient)
-        gradients.append(_unsort(gradient, order).reshape(shape))
-    return tuple(gradients)
+    positions = tuple(
+        _scaled(d_value.reshape(-1), unit, order, shape) if len(unit) else None
+        for unit, order, shape in (
+            (saved.d_u_positions, saved.u_order, saved.u_positions_shape),
+            (saved.d_v_positions, saved.v_order, saved.v_positions_shape),
+        )
+    )
+    return saved.weight_gradients(d_value) + positions
+
+
+def _scaled(d_value, unit, order, shape):
+    """Unit gradients times d_value in the caller's order and shape, summed over shared rows."""
+    rows = int(np.prod(shape[:-1], dtype=int))
+    gradient = np.empty((rows, unit.shape[1]), unit.dtype)
+    if order is not None and order.ndim == 2 and rows < len(unit):
+        unit, order = _unsort(unit, order), None
+    cpu.wasserstein_1d_backward(d_value, unit, gradient)
+    return _unsort(gradient, order).reshape(shape)
 
 
 def _weights(u_weights, v_weights):

@@ -64,8 +64,8 @@ def _blend(weight, hann):
 @njit
 def _segment(index, hop, shift, n_frames, start, stop):
     """Samples [first, last) of the block whose frame below is `index`."""
-    first = 0 if index == 0 else int(math.ceil((index - shift) * hop))
-    last = stop if index == n_frames - 1 else int(math.ceil((index + 1 - shift) * hop))
+    first = 0 if index == 0 else math.ceil((index - shift) * hop)
+    last = stop if index == n_frames - 1 else math.ceil((index + 1 - shift) * hop)
     return max(first, start), min(last, stop)
 
 

@@ -255,7 +255,7 @@ def wasserstein_1d_forward(
 
 @njit(parallel=True, cache=True, nogil=True)
 def wasserstein_1d_backward(d_value, unit, gradient):
-    """Unit gradients (R,n) times the value's (R,); summed over rows if `gradient` has one (eq. 7)."""
+    """Unit gradients (R,n) times d_value (R,); one row of `gradient` takes the sum (eq. 7)."""
     R, n = unit.shape
     if gradient.shape[0] == R:
         for r in prange(R):
