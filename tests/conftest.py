@@ -43,6 +43,16 @@ def rng():
 
 
 @pytest.fixture
+def one_thread():
+    """Thousands of tiny calls: waiting for a second thread on a busy machine costs more."""
+    numba = pytest.importorskip("numba")
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(before)
+
+
+@pytest.fixture
 def with_threads():
     """Call a function under a given number of Numba threads."""
     numba = pytest.importorskip("numba")

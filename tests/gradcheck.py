@@ -131,7 +131,7 @@ def separate_levels(rng, n_u, n_v, rows=(), *, mass="balanced", v_mass=1.0, gap=
             else:
                 # both sides end at the level 1 whatever the weights are: no kink there
                 inner = np.r_[np.cumsum(a)[:-1] / a.sum(), np.cumsum(b) / b.sum()]
-            if np.min(np.diff(np.sort(inner))) > gap:
+            if np.all(np.diff(np.sort(inner)) > gap):
                 break
         else:
             raise RuntimeError("no weights with separate levels found: lower the gap")

@@ -15,6 +15,8 @@ from spectralot import (
     stft_magnitude_forward,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SHAPES = [  # batch, samples, n_fft, hop
     (1, 1, 4, 1),
     (2, 50, 16, 5),

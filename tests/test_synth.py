@@ -18,6 +18,8 @@ from spectralot import (
     sinusoidal_forward,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RATE = 8000
 SHAPES = [  # batch, frames, harmonics, samples; the last two have segments of many samples
     (1, 1, 1, 1),

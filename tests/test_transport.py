@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from spectralot import ParameterError, wasserstein_1d_backward, wasserstein_1d_forward
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 MASSES = ["balanced", "cutoff"]
 POWERS = [1, 1.5, 2, 3]
 SIZES = [(1, 1), (1, 6), (7, 1), (5, 5), (9, 4)]  # points of u and of v
@@ -256,6 +258,13 @@ def test_tiny_and_huge_masses(mass, scale, rng):
         np.testing.assert_allclose(a * unit, b, rtol=1e-10, atol=1e-12)
 
 
+@both_masses
+def test_a_subnormal_mass_gives_no_nan(mass):
+    for u in ([0.0, 0.0, 1e-310], [0.0, 1.0, 0.0]):
+        value = value_of(np.array(u), [1e-310, 0.0, 0.0], u_positions=[0.0, 1.0, 2.0], mass=mass)
+        assert np.isfinite(value)
+
+
 # --- properties ----------------------------------------------------------------------------------
 
 
@@ -421,7 +430,7 @@ def test_reference_rows(
         u_positions=stored[f"positions_{axis}_{n_fft}"].astype(dtype),
     )  # fmt: skip
     d_weights = wasserstein_1d_backward(np.full(len(frames), 1 / 64, dtype), saved)[1]
-    assert value.dtype == d_weights.dtype == dtype
+    assert value.dtype == np.float64 and d_weights.dtype == dtype  # a sum of one row
     expected = stored[f"loss_{key}"][0, frames]
     if dtype == np.float64:
         rounded = [n_fft == 2048 and cut == "cut" and (0, t) in ROUNDED for t in frames]
@@ -471,23 +480,24 @@ def test_bitwise_equal_for_any_thread_count_and_on_repetition(mass, dtype, rng, 
 
 
 @both_masses
-def test_dtypes_follow_the_inputs(mass, rng, full_scale_error, relative_error):
+def test_dtypes_follow_the_inputs(mass, rng, full_scale_error):
     u, v = rng.integers(0, 9, (5, 20)), rng.integers(0, 9, (5, 20))
     x = rng.integers(-20, 20, 20)
 
     def run(u, v, x):
         value, saved = wasserstein_1d_forward(u, v, u_positions=x, mass=mass)
-        gradients = wasserstein_1d_backward(np.ones(5, value.dtype), saved)
-        assert {g.dtype for g in gradients} == {value.dtype}
+        gradients = wasserstein_1d_backward(np.ones(5), saved)
+        assert value.dtype == np.float64  # a sum of one row
         return value, *gradients
 
     expected = run(*(a.astype(np.float64) for a in (u, v, x)))
-    assert expected[0].dtype == np.float64
+    assert {g.dtype for g in expected} == {np.dtype(np.float64)}
     for given_ in [(u, v, x), (u.tolist(), v.tolist(), x.tolist())]:
         assert all(np.array_equal(a, b) for a, b in zip(run(*given_), expected, strict=True))
     single = run(*(a.astype(np.float32) for a in (u, v, x)))
-    assert single[0].dtype == np.float32
-    assert full_scale_error(single[0], expected[0]) < 1e-6
+    assert {g.dtype for g in single[1:]} == {np.dtype(np.float32)}
+    for a, b in zip(single, expected, strict=True):
+        assert full_scale_error(a, b) < 1e-6
 
 
 @both_masses
@@ -518,11 +528,11 @@ def test_inputs_may_be_strided_and_are_never_written_to(mass, rng):
     [
         ({"u_weights": []}, r"u_weights must not be empty, got shape \(0,\)"),
         ({"v_weights": np.ones((3, 0))}, r"v_weights must not be empty, got shape \(3, 0\)"),
-        ({"u_weights": 1.0}, r"u_weights must have .* dimension.*, got shape \(\)"),
-        ({"u_weights": [1.0, np.nan, 1, 1]}, r"u_weights must be finite, got nan at index \(1\)"),
-        ({"v_weights": [1.0, 1, np.inf, 1]}, r"v_weights must be finite, got inf at index \(2\)"),
-        ({"u_weights": [1.0, -0.5, 1, 1]}, r"u_weights must not be negative, got -0.5"),
-        ({"v_weights": [1.0, 1, 1, -2.0]}, r"v_weights must not be negative, got -2"),
+        ({"u_weights": 1.0}, r"u_weights must .*, got shape \(\)"),
+        ({"u_weights": [1.0, np.nan, 1, 1]}, "u_weights must be finite, got nan"),
+        ({"v_weights": [1.0, 1, np.inf, 1]}, "v_weights must be finite, got inf"),
+        ({"u_weights": [1.0, -0.5, 1, 1]}, "u_weights must .*not .*negative, got -0.5"),
+        ({"v_weights": [1.0, 1, 1, -2.0]}, "v_weights must .*not .*negative, got -2"),
         ({"v_weights": ["x"] * 4}, "v_weights must hold real numbers"),
         ({"u_positions": np.ones(3)}, r"u_positions must have .*\(4,\).*, got \(3,\)"),
         ({"u_positions": [0.0, 1, 2, np.nan]}, r"u_positions must be finite, got nan"),
@@ -530,9 +540,9 @@ def test_inputs_may_be_strided_and_are_never_written_to(mass, rng):
         ({"v_weights": np.ones(5)}, r"v_positions|v_weights"),  # positions of u do not fit v
         (
             {"u_weights": np.ones((2, 4)), "v_weights": np.ones((3, 4))},
-            r"v_weights must have .*\(2,.*, got (shape )?\(3, 4\)",
+            r"v_weights must have .*\(2,.*, got .*\(3",
         ),
-        ({"u_weights": np.ones((2, 4))}, r"v_weights must have .*got (shape )?\(4,\)"),
+        ({"u_weights": np.ones((2, 4))}, r"v_weights must have .*\(2,.*, got "),
         ({"p": 0.5}, "p must be at least 1, got 0.5"),
         ({"p": np.nan}, "p must be finite, got nan"),
         ({"p": "two"}, "p must be a number, got 'two'"),
