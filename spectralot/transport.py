@@ -203,7 +203,9 @@ def _weights(u_weights, v_weights):
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise ParameterError(f"{name} must hold real numbers, got dtype {array.dtype}")
-        if array.ndim == 0 or array.size == 0:
+        if array.ndim == 0:
+            raise ParameterError(f"{name} must have at least 1 dimension, got shape ()")
+        if array.size == 0:
             raise ParameterError(f"{name} must not be empty, got shape {array.shape}")
         dtype = np.float32 if array.dtype == np.float32 else np.float64
         arrays.append(np.ascontiguousarray(array, dtype))
@@ -251,7 +253,10 @@ def _unsort(gradient, order):
 
 
 def _refuse(name, weights):
-    for problem, bad in (("finite", ~np.isfinite(weights)), ("not negative", weights < 0)):
+    for problem, bad in (
+        ("must be finite", ~np.isfinite(weights)),
+        ("must not be negative", weights < 0),
+    ):
         if bad.any():
             row, k = np.unravel_index(int(bad.argmax()), bad.shape)
-            raise ParameterError(f"{name} must be {problem}, got {weights[row, k]} in row {row}")
+            raise ParameterError(f"{name} {problem}, got {weights[row, k]} in row {row}")

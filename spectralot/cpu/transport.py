@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit, prange
 
 ZERO, ONE = np.uint64(0), np.uint64(1)  # unsigned: Numba then checks no index for wrap-around
+SMALLEST = 1e-300  # a mass below has no finite reciprocal, or nearly so: silence
 
 
 @njit
@@ -66,11 +67,14 @@ def _mass(weights, sums):
 
 
 @njit
-def _scale(levels, n, mass):
-    """Levels in [0, 1], the last at 1: missing mass stands at the last position. Then a stop."""
-    scale = 1.0 / mass
+def _scale(levels, n, mass, counts):
+    """Levels in [0, 1], the last at 1: missing mass stands at the last position. Then a stop.
+
+    A row that does not count is all 1, so that the merge is safe whatever the weights were.
+    """
+    scale = 1.0 / mass if counts else 0.0
     for i in range(n):
-        levels[i] = min(levels[i] * scale, 1.0)
+        levels[i] = min(levels[i] * scale, 1.0) if counts else 1.0
     levels[n - 1] = 1.0
     levels[n] = 2.0
 
@@ -87,10 +91,13 @@ def _levels(u_weights, v_weights, cutoff, mass_floor, levels):
     valid = u_mass + v_mass >= 0.0
     if cutoff:
         v_mass = u_mass
-    counts = valid and u_mass > mass_floor and v_mass > mass_floor
-    _scale(U, n, u_mass if counts else 1.0)
-    _scale(V, m, v_mass if counts else 1.0)
-    return u_mass, (v_mass if valid else math.nan), counts
+    floor = max(mass_floor, SMALLEST)
+    counts = valid and u_mass > floor and v_mass > floor
+    _scale(U, n, u_mass, counts)
+    _scale(V, m, v_mass, counts)
+    if not counts:
+        u_mass = v_mass = 1.0 if valid else math.nan
+    return u_mass, v_mass, counts
 
 
 @njit(forceinline=True)
@@ -248,7 +255,7 @@ def wasserstein_1d_forward(
             value[r] = value0
             for row, counts, mass in ((q, ok1, u1 + v1), (r, ok0, u0 + v0)):
                 if not counts:
-                    value[row] = 0.0 * mass
+                    value[row] = 0.0 * mass  # NaN if not valid
                     d_u[row] = 0.0
                     d_v[row] = 0.0
 
