@@ -74,12 +74,39 @@ class _SpectralLoss:
         ParameterError
             If target or estimate is empty, not finite, or their shapes differ.
         """
-        value, d_estimate = 0.0, None
+        values, d_estimate = self._per_item(target, estimate)
+        return float(np.mean(values)), d_estimate
+
+    def per_item(self, target, estimate):
+        """Value of each item of a batch, and each item's own gradient.
+
+        Parameters
+        ----------
+        target : array_like or Prepared, shape (B, N)
+        estimate : array_like, shape (B, N)
+
+        Returns
+        -------
+        values : ndarray, shape (B,)
+        d_estimate : ndarray, shape (B, N)
+            Gradient of the sum of `values`: B times that of the mean.
+
+        Raises
+        ------
+        ParameterError
+            As for a call.
+        """
+        values, d_estimate = self._per_item(target, estimate)
+        return values, d_estimate * d_estimate.dtype.type(np.size(values))
+
+    def _per_item(self, target, estimate):
+        """Values of the items, and the gradient of their mean."""
+        values, d_estimate = 0.0, None
         for frames, saved, d_magnitude in self._resolutions(target, estimate):
-            value += float(frames.mean())
+            values = values + frames.mean(axis=-1)
             d_x = stft_magnitude_backward(d_magnitude, saved)
             d_estimate = d_x if d_estimate is None else d_estimate + d_x
-        return value, d_estimate
+        return values, d_estimate
 
     def per_frame(self, target, estimate):
         """Values of the frames, not averaged.
@@ -121,14 +148,17 @@ class _SpectralLoss:
 class _Vertical(_SpectralLoss):
     """linear * |e - t| + log * |ln e - ln t|, averaged over bins and frames, summed over sizes."""
 
-    def __init__(self, n_fft, hop_length, window, linear, log, floor):
+    def __init__(self, n_fft, hop_length, window, padding, linear, log, floor):
         sizes = (n_fft,) if np.ndim(n_fft) == 0 else tuple(n_fft)
         if not sizes:
             raise ParameterError(f"n_fft must name at least one size, got {n_fft!r}")
         sizes = [checks.integer("n_fft", n, 4) for n in sizes]
         hops = [n // 4 if hop_length is None else hop_length for n in sizes]
         super().__init__(
-            [dict(n_fft=n, hop_length=h, window=window) for n, h in zip(sizes, hops, strict=True)]
+            [
+                dict(n_fft=n, hop_length=h, window=window, padding=padding)
+                for n, h in zip(sizes, hops, strict=True)
+            ]
         )
         self._linear, self._log = linear, log
         self._floor = checks.number("floor", floor, above=0)
@@ -156,6 +186,8 @@ class LIN(_Vertical):
         Step between frames; default ``n_fft // 4``.
     window : str, tuple or array_like
         As in `spectralot.stft_magnitude_forward`.
+    padding : {"end", "center", "none"}
+        As in `spectralot.frame_count`.
 
     References
     ----------
@@ -170,8 +202,8 @@ class LIN(_Vertical):
     0.0
     """
 
-    def __init__(self, n_fft, *, hop_length=None, window="hann"):
-        super().__init__(n_fft, hop_length, window, 1.0, 0.0, 1e-5)
+    def __init__(self, n_fft, *, hop_length=None, window="hann", padding="end"):
+        super().__init__(n_fft, hop_length, window, padding, 1.0, 0.0, 1e-5)
 
 
 class LOG(_Vertical):
@@ -188,6 +220,8 @@ class LOG(_Vertical):
         Step between frames; default ``n_fft // 4``.
     window : str, tuple or array_like
         As in `spectralot.stft_magnitude_forward`.
+    padding : {"end", "center", "none"}
+        As in `spectralot.frame_count`.
     floor : float
         Smallest magnitude that counts; below it the gradient is 0.
 
@@ -204,8 +238,8 @@ class LOG(_Vertical):
     0.0
     """
 
-    def __init__(self, n_fft, *, hop_length=None, window="hann", floor=1e-5):
-        super().__init__(n_fft, hop_length, window, 0.0, 1.0, floor)
+    def __init__(self, n_fft, *, hop_length=None, window="hann", padding="end", floor=1e-5):
+        super().__init__(n_fft, hop_length, window, padding, 0.0, 1.0, floor)
 
 
 class MSS(_Vertical):
@@ -219,6 +253,8 @@ class MSS(_Vertical):
         Step between frames; default a quarter of each size.
     window : str, tuple or array_like
         As in `spectralot.stft_magnitude_forward`.
+    padding : {"end", "center", "none"}
+        As in `spectralot.frame_count`.
     floor : float
         Smallest magnitude that counts in the logarithm.
 
@@ -235,8 +271,8 @@ class MSS(_Vertical):
     0.0
     """
 
-    def __init__(self, n_fft=SIZES, *, hop_length=None, window="hann", floor=1e-5):
-        super().__init__(n_fft, hop_length, window, 1.0, 1.0, floor)
+    def __init__(self, n_fft=SIZES, *, hop_length=None, window="hann", padding="end", floor=1e-5):
+        super().__init__(n_fft, hop_length, window, padding, 1.0, 1.0, floor)
 
 
 class SOT(_SpectralLoss):
@@ -253,6 +289,9 @@ class SOT(_SpectralLoss):
     window : str, tuple or array_like
         As in `spectralot.stft_magnitude_forward`; "flattop" keeps a partial's energy the same
         wherever it falls between two bins.
+    padding : {"end", "center", "none"}
+        As in `spectralot.frame_count`. The end's cut frames smear energy over all bins: choose
+        "none" where every frame should count for what it holds.
     power : {1, 2}
         Transport magnitudes or powers.
     frequency_axis : {"linear", "log"}
@@ -288,6 +327,7 @@ class SOT(_SpectralLoss):
         *,
         hop_length=256,
         window="flattop",
+        padding="end",
         power=2,
         frequency_axis="linear",
         p=2,
@@ -298,7 +338,9 @@ class SOT(_SpectralLoss):
         n_fft = checks.integer("n_fft", n_fft, 2)
         checks.one_of("power", power, (1, 2))
         checks.one_of("frequency_axis", frequency_axis, ("linear", "log"))
-        super().__init__([dict(n_fft=n_fft, hop_length=hop_length, window=window, power=power)])
+        super().__init__(
+            [dict(n_fft=n_fft, hop_length=hop_length, window=window, padding=padding, power=power)]
+        )
         self._positions = _frequency_positions(n_fft, frequency_axis, sample_rate)
         self._transport = dict(
             p=checks.number("p", p, minimum=1),
