@@ -46,12 +46,11 @@ def float_array(name, value, ndim, *, dtype=None):
     if dtype is None:
         dtype = np.float32 if array.dtype == np.float32 else np.float64
     array = np.asarray(array, dtype=dtype, order="C")
-    if not np.isfinite(array.sum(dtype=np.float64)):  # one cheap pass; look closer only if it fails
-        bad = ~np.isfinite(array)
-        if bad.any():
-            first = np.unravel_index(int(bad.argmax()), array.shape)
-            where = ", ".join(str(int(i)) for i in first)
-            raise ParameterError(f"{name} must be finite, got {array[first]} at index ({where})")
+    finite = np.isfinite(array)
+    if not finite.all():
+        first = np.unravel_index(int(finite.argmin()), array.shape)
+        where = ", ".join(str(int(i)) for i in first)
+        raise ParameterError(f"{name} must be finite, got {array[first]} at index ({where})")
     return array
 
 

@@ -14,8 +14,15 @@ import numpy as np
 
 from . import checks
 from .checks import ParameterError
-from .cpu import losses as cpu
-from .stft import stft_magnitude_backward, stft_magnitude_forward
+from .cpu import stft as cpu
+from .stft import (
+    _chunk,
+    _offset,
+    _scratch,
+    _window,
+    stft_magnitude_backward,
+    stft_magnitude_forward,
+)
 from .transport import MASSES, wasserstein_1d_forward
 
 __all__ = ["LIN", "LOG", "MSS", "PRESETS", "SOT", "WeightedSum", "preset"]
@@ -101,11 +108,11 @@ class _SpectralLoss:
 
     def _per_item(self, target, estimate):
         """Values of the items, and the gradient of their mean."""
-        values, d_estimate = 0.0, None
-        for frames, saved, d_magnitude in self._resolutions(target, estimate):
+        target, estimate = self._pair(target, estimate)
+        values, d_estimate = 0.0, np.zeros_like(estimate)
+        for stft, spectrum in zip(self._stfts, target.spectra, strict=True):
+            frames = self._compare(spectrum, estimate, stft, d_estimate)
             values = values + frames.mean(axis=-1)
-            d_x = stft_magnitude_backward(d_magnitude, saved)
-            d_estimate = d_x if d_estimate is None else d_estimate + d_x
         return values, d_estimate
 
     def per_frame(self, target, estimate):
@@ -129,20 +136,17 @@ class _SpectralLoss:
         if len(self._stfts) > 1:
             sizes = tuple(s["n_fft"] for s in self._stfts)
             raise ParameterError(f"per_frame needs a loss with one n_fft, got {sizes}")
-        (frames, _, _) = next(self._resolutions(target, estimate))
-        return frames
+        target, estimate = self._pair(target, estimate)
+        (stft,), (spectrum,) = self._stfts, target.spectra
+        return self._compare(spectrum, estimate, stft, np.zeros_like(estimate))
 
-    def _resolutions(self, target, estimate):
-        """For each resolution: values of the frames, what the STFT saved, d of its mean."""
+    def _pair(self, target, estimate):
+        """The target prepared, the estimate checked."""
         estimate = checks.float_array("estimate", estimate, (1, 2))
         if not isinstance(target, Prepared):
             target = self.prepare(target)
         checks.same_shape("estimate", estimate, target.shape)
-        for settings, spectrum in zip(self._stfts, target.spectra, strict=True):
-            magnitude, saved = stft_magnitude_forward(estimate, **settings)
-            spectrum = spectrum.astype(magnitude.dtype, copy=False)
-            frames, d_magnitude = self._compare(spectrum, magnitude)
-            yield frames, saved, d_magnitude
+        return target, estimate
 
 
 class _Vertical(_SpectralLoss):
@@ -163,14 +167,22 @@ class _Vertical(_SpectralLoss):
         self._linear, self._log = linear, log
         self._floor = checks.number("floor", floor, above=0)
 
-    def _compare(self, target, magnitude):
-        flat = magnitude.reshape(-1, magnitude.shape[-1])
-        values, d_magnitude = np.empty(len(flat)), np.empty_like(flat)
-        cpu.vertical(
-            target.reshape(flat.shape), flat, self._linear, self._log, self._floor,
-            1 / len(flat), values, d_magnitude,
+    def _compare(self, spectrum, estimate, stft, d_estimate):
+        """Values of the frames; the gradient of their mean is added to d_estimate."""
+        x, d_x = np.atleast_2d(estimate), np.atleast_2d(d_estimate)  # views
+        target = spectrum.astype(x.dtype, copy=False).reshape(len(x), *spectrum.shape[-2:])
+        B, T, K = target.shape
+        n_fft, values = stft["n_fft"], np.empty((B, T))
+        frames, spectra = _scratch(n_fft, x.dtype)
+        number = x.dtype.type  # float64 numbers would draw the kernel's arithmetic to float64
+        cpu.vertical_loss(
+            x, target, _window(stft["window"], n_fft, x.dtype), stft["hop_length"],
+            _offset(n_fft, stft["padding"]), 1 / np.sqrt(n_fft), number(self._linear),
+            number(self._log), number(self._floor), number(1 / (B * T * K)),
+            _chunk(x.shape, n_fft), frames, spectra, np.empty((len(frames), 3, K), x.dtype),
+            values, d_x,
         )  # fmt: skip
-        return values.reshape(magnitude.shape[:-1]), d_magnitude.reshape(magnitude.shape)
+        return values.reshape(spectrum.shape[:-1])
 
 
 class LIN(_Vertical):
@@ -348,13 +360,15 @@ class SOT(_SpectralLoss):
             mass_floor=checks.number("mass_floor", mass_floor, minimum=0),
         )
 
-    def _compare(self, target, magnitude):
-        values, saved = wasserstein_1d_forward(
-            target, magnitude, u_positions=self._positions, position_gradients=False,
+    def _compare(self, spectrum, estimate, stft, d_estimate):
+        magnitude, saved = stft_magnitude_forward(estimate, **stft)
+        values, transport = wasserstein_1d_forward(
+            spectrum, magnitude, u_positions=self._positions, position_gradients=False,
             **self._transport,
         )  # fmt: skip
         d_values = np.full(values.shape, 1 / values.size)
-        return values, saved.weight_gradients(d_values)[1]
+        d_estimate += stft_magnitude_backward(transport.weight_gradients(d_values)[1], saved)
+        return values
 
 
 class WeightedSum:

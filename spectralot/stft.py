@@ -6,6 +6,7 @@ Names: B batch, N samples, T frames, K = n_fft // 2 + 1 bins. Derivation: docs/d
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numba
 import numpy as np
 
 from . import checks
@@ -15,7 +16,6 @@ from .cpu import stft as cpu
 __all__ = ["frame_count", "frame_times", "stft_magnitude_backward", "stft_magnitude_forward"]
 
 PADDINGS = ("end", "center", "none")
-_PARTS = 64  # independent pieces of work; a fixed number, so results do not depend on threads
 
 
 @dataclass(frozen=True)
@@ -191,14 +191,14 @@ def stft_magnitude_forward(
     checks.one_of("power", power, (1, 2))
     window = _window(window, n_fft, x.dtype)
     scale = 1 / np.sqrt(n_fft) if normalized else 1.0
-    offset = -(n_fft // 2) if padding == "center" else 0
+    offset = _offset(n_fft, padding)
     shape = (len(x), T, n_fft // 2 + 1)
     spectrum = np.empty(shape, np.result_type(x.dtype, np.complex64))
     magnitude = np.empty(shape, x.dtype)
-    scratch = np.empty((_parts(shape), cpu.GROUP, n_fft), x.dtype)
     cpu.stft_forward(
-        x, window, int(hop_length), offset, float(scale), int(power), scratch, spectrum, magnitude
-    )
+        x, window, int(hop_length), offset, float(scale), int(power), _scratch(n_fft, x.dtype)[0],
+        spectrum, magnitude,
+    )  # fmt: skip
     saved = StftSaved(
         spectrum, magnitude, window, int(hop_length), offset, float(scale), int(power),
         x.shape[1], batched,
@@ -240,21 +240,42 @@ def stft_magnitude_backward(d_magnitude, saved):
     (4096,)
     """
     magnitude = saved.magnitude
-    B, T, K = magnitude.shape
     d_magnitude = checks.float_array(
         "d_magnitude", d_magnitude, 2 + saved.batched, dtype=magnitude.dtype
     )
     checks.same_shape("d_magnitude", d_magnitude, magnitude.shape[not saved.batched :])
-    n_fft = len(saved.window)
-    scratch = np.empty((_parts(magnitude.shape), cpu.GROUP, K), saved.spectrum.dtype)
-    frames = np.empty((B * T, n_fft), magnitude.dtype)
-    d_x = np.empty((B, saved.n_samples), magnitude.dtype)
+    d_x = np.empty((len(magnitude), saved.n_samples), magnitude.dtype)
     cpu.stft_backward(
         d_magnitude.reshape(magnitude.shape), saved.spectrum, magnitude, saved.window,
-        saved.hop_length, saved.offset, saved.scale, saved.power, scratch, frames, d_x,
+        saved.hop_length, saved.offset, saved.scale, saved.power,
+        _chunk(d_x.shape, len(saved.window)), *_scratch(len(saved.window), d_x.dtype), d_x,
     )  # fmt: skip
     return d_x if saved.batched else d_x[0]
 
 
-def _parts(shape):
-    return min(_PARTS, -(-shape[0] * shape[1] // cpu.GROUP))
+def _offset(n_fft, padding):
+    """Sample at which frame 0 starts."""
+    return -(n_fft // 2) if padding == "center" else 0
+
+
+def _scratch(n_fft, dtype):
+    """Frames and spectra of one call of the FFT for each thread.
+
+    Fewer frames in a call lose the FFT's SIMD, more of them leave the cache.
+    """
+    size = max(16, 16384 // n_fft)
+    threads = numba.config.NUMBA_NUM_THREADS
+    complex_dtype = np.result_type(dtype, np.complex64)
+    return (
+        np.empty((threads, size, n_fft), dtype),
+        np.empty((threads, size, n_fft // 2 + 1), complex_dtype),
+    )
+
+
+def _chunk(shape, n_fft):
+    """Samples that one thread owns: whole items, or pieces where there are few items.
+
+    It must not depend on the number of threads, nor then do results.
+    """
+    B, N = shape
+    return N if B >= 16 else max(4 * n_fft, -(-B * N // 16))
