@@ -569,3 +569,23 @@ def test_backward_errors_name_argument_rule_and_value(d_value, message):
     _, saved = wasserstein_1d_forward(np.ones((2, 4)), np.ones((2, 4)), u_positions=np.arange(4.0))
     with pytest.raises(ParameterError, match=message):
         wasserstein_1d_backward(d_value, saved)
+
+
+def test_levels_left_over_at_a_tie_take_the_slope_of_their_own_side():
+    # two levels of u (one without weight) meet one of v: adding to d_u[3] changes nothing
+    _, saved = wasserstein_1d_forward(
+        [1.0, 0, 1, 2], [1.0, 1, 2], u_positions=[0, 0.3, 0.5, 1], v_positions=[0.1, 0.4, 0.9],
+        mass="cutoff",
+    )  # fmt: skip
+    d_u = wasserstein_1d_backward(1.0, saved)[0]
+    step = 1e-6
+    more, _ = wasserstein_1d_forward(
+        [1.0, 0, 1, 2 + step], [1.0, 1, 2], u_positions=[0, 0.3, 0.5, 1],
+        v_positions=[0.1, 0.4, 0.9], mass="cutoff",
+    )  # fmt: skip
+    value, _ = wasserstein_1d_forward(
+        [1.0, 0, 1, 2], [1.0, 1, 2], u_positions=[0, 0.3, 0.5, 1], v_positions=[0.1, 0.4, 0.9],
+        mass="cutoff",
+    )  # fmt: skip
+    assert abs(d_u[3]) < 1e-12
+    assert abs((more - value) / step) < 1e-5

@@ -147,8 +147,10 @@ def _mend_ties(x, y, U, V, u_slopes, v_slopes, p):
     """Where levels of both sides are equal, the mean of the one-sided derivatives (eq. 4)."""
     n, m = u_slopes.shape[0], v_slopes.shape[0]
     i, j = 0, 0
-    while i < n and j < m:
+    tied = -1.0
+    while i < n:  # V ends with a stop above every level
         if U[i] == V[j]:
+            tied = U[i]
             c00, _ = _cost(x[i] - y[j], p)
             c01, _ = _cost(x[i] - y[j + 1], p)
             c10, _ = _cost(x[i + 1] - y[j], p)
@@ -158,6 +160,10 @@ def _mend_ties(x, y, U, V, u_slopes, v_slopes, p):
             i += 1
             j += 1
         elif U[i] < V[j]:
+            if U[i] == tied:  # left over by the pairs: after all of V's levels here
+                below, _ = _cost(x[i] - y[j], p)
+                above, _ = _cost(x[i + 1] - y[j], p)
+                u_slopes[i] = below - above
             i += 1
         else:
             j += 1
