@@ -176,6 +176,8 @@ def harmonic_forward(f0_hz, amplitudes, start_phase, phase, grid, nyquist, scrat
                 total[:] = 0.0
                 for k in range(H):
                     h = k + 1
+                    if h * min(f0_hz[b, t], f0_hz[b, u]) >= nyquist:
+                        break  # this and all higher ones are silent
                     low = amplitudes[b, t, k] if h * f0_hz[b, t] < nyquist else 0.0
                     high = amplitudes[b, u, k] if h * f0_hz[b, u] < nyquist else 0.0
                     if low != 0.0 or high != 0.0:
@@ -231,6 +233,8 @@ def harmonic_backward(
                 slope[:] = 0.0
                 for k in range(H):
                     h = k + 1
+                    if h * min(f0_hz[b, t], f0_hz[b, u]) >= nyquist:
+                        break  # this and all higher ones are silent
                     low_on, high_on = h * f0_hz[b, t] < nyquist, h * f0_hz[b, u] < nyquist
                     if low_on or high_on:
                         low = amplitudes[b, t, k] if low_on else 0.0
