@@ -1,0 +1,364 @@
+"""Figures of a fit: each function draws into the axes it is given and returns the artists.
+
+Colours are those of Okabe and Ito, which any colour vision tells apart, and grey.
+
+Names: T frames, H harmonics, N samples, C offsets of f0.
+"""
+
+import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from .audio import resample
+from .checks import ParameterError, float_array, integer, number, same_shape
+from .losses import LIN, SIZES, SOT
+from .stft import stft_magnitude_forward
+from .synth import harmonic_backward, harmonic_forward
+
+__all__ = [
+    "landscape",
+    "plot_amplitudes",
+    "plot_landscape",
+    "plot_loss_history",
+    "plot_spectrogram",
+]
+
+BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
+PALETTE = ("#000000", "#E69F00", "#56B4E9", GREEN, BLUE, VERMILLION, "#CC79A7", GREY)
+SURE = 0.5  # confidence from which f0 is drawn
+RATE = 16000  # Hz, as in the fit
+
+
+def plot_spectrogram(ax, audio, sample_rate, tracks=None, *, n_partials=12, range_db=70.0):
+    """Draw the magnitude spectrogram, with f0 and partials over it.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    audio : array_like, shape (N,)
+        The sound.
+    sample_rate : float
+        Samples per second.
+    tracks : HarmonicTracks, optional
+        Draws f0 and its multiples where the confidence is at least 0.5, and cuts the frequency
+        axis above the last of them.
+    n_partials : int
+        Partials to draw, f0 included.
+    range_db : float
+        White is this many dB below the maximum.
+
+    Returns
+    -------
+    image : matplotlib.image.AxesImage
+        The spectrogram in dB relative to its maximum, for a colour bar.
+    lines : list of matplotlib.lines.Line2D
+        f0 and the partials; empty without `tracks`.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule, or the sound is silent.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> audio = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)
+    >>> image, lines = plot_spectrogram(Figure().subplots(), audio, 8000)
+    >>> float(image.get_array().max()), lines
+    (0.0, [])
+    """
+    audio = float_array("audio", audio, 1)
+    sample_rate = number("sample_rate", sample_rate, above=0)
+    n_partials = integer("n_partials", n_partials, 1)
+    range_db = number("range_db", range_db, above=0)
+    if not audio.any():
+        raise ParameterError("audio must not be silent, got zeros only")
+    f0_hz = 0.01 * sample_rate if tracks is None else float(np.median(tracks.f0_hz))
+    n_fft = 1 << int(np.ceil(np.log2(10 * sample_rate / f0_hz)))  # ten periods part the partials
+    hop = max(1, min(n_fft // 8, len(audio) // 400))
+    magnitude, _ = stft_magnitude_forward(audio, n_fft=n_fft, hop_length=hop, padding="center")
+    level_db = 20 * np.log10(np.maximum(magnitude / magnitude.max(), 1e-10))
+    bin_khz, frame_s = sample_rate / n_fft / 1000, hop / sample_rate
+    image = ax.imshow(
+        level_db.T,
+        origin="lower",
+        aspect="auto",
+        cmap="Greys",
+        vmin=-range_db,
+        vmax=0,
+        extent=(
+            -0.5 * frame_s,
+            (len(level_db) - 0.5) * frame_s,
+            -0.5 * bin_khz,
+            (n_fft // 2 + 0.5) * bin_khz,
+        ),
+    )
+    lines, top_khz = [], 0.5 * sample_rate / 1000
+    if tracks is not None:
+        sure_khz = np.where(tracks.confidence >= SURE, tracks.f0_hz, np.nan) / 1000
+        n_partials = min(n_partials, tracks.amplitudes.shape[1])
+        top_khz = min(top_khz, (n_partials + 1) * f0_hz / 1000)
+        for h in range(1, n_partials + 1):
+            style = dict(color=VERMILLION, lw=0.9, label="partials" if h == 2 else None)
+            if h == 1:
+                style = dict(color=BLUE, lw=2, label="f0")
+            lines += ax.plot(tracks.time_s, h * sure_khz, **style)
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    ax.set(
+        xlim=(0, len(audio) / sample_rate), ylim=(0, top_khz), xlabel="time / s",
+        ylabel="frequency / kHz",
+    )  # fmt: skip
+    return image, lines
+
+
+def plot_amplitudes(ax, tracks, *, n_harmonics=8, range_db=70.0):
+    """Draw the amplitude of each harmonic over time, in dB.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    tracks : HarmonicTracks
+        The fit.
+    n_harmonics : int
+        Harmonics to draw, from the first on.
+    range_db : float
+        Span of the axis below the largest amplitude.
+
+    Returns
+    -------
+    list of matplotlib.lines.Line2D
+        One line a harmonic, in dB relative to an amplitude of 1.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from spectralot import HarmonicTracks
+    >>> tracks = HarmonicTracks([0.0], [1000.0], [1.0], [[0.1]], [[0.0]], 8000, 800)
+    >>> (line,) = plot_amplitudes(Figure().subplots(), tracks)
+    >>> line.get_ydata().round(6)
+    array([-20.])
+    """
+    n_harmonics = min(integer("n_harmonics", n_harmonics, 1), tracks.amplitudes.shape[1])
+    range_db = number("range_db", range_db, above=0)
+    level_db = 20 * np.log10(np.maximum(tracks.amplitudes[:, :n_harmonics], 1e-10))
+    lines = []
+    for h in range(n_harmonics):
+        style = dict(color=PALETTE[h % 8], ls=("-", "--", ":", "-.")[h // 8 % 4])
+        lines += ax.plot(tracks.time_s, level_db[:, h], lw=1.4, label=str(h + 1), **style)
+    top = level_db.max() + 0.05 * range_db
+    ax.set(
+        xlim=(0, tracks.n_samples / tracks.sample_rate), ylim=(top - range_db, top),
+        xlabel="time / s", ylabel="amplitude / dB re 1",
+    )  # fmt: skip
+    ax.grid(alpha=0.3)
+    ax.legend(title="harmonic", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return lines
+
+
+def plot_loss_history(ax, tracks):
+    """Draw the loss by iteration of each stage, one stage after the other.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    tracks : HarmonicTracks
+        The fit; each stage descends a loss of its own, so each is drawn relative to its start.
+
+    Returns
+    -------
+    list of matplotlib.lines.Line2D
+        One line a stage.
+
+    Raises
+    ------
+    ParameterError
+        If `tracks` holds no history.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from spectralot import HarmonicTracks
+    >>> frame = [0.0], [1000.0], [1.0], [[0.1]], [[0.0]], 8000, 800
+    >>> tracks = HarmonicTracks(*frame, loss_history={"track": [4.0, 2.0, 1.0]})
+    >>> (line,) = plot_loss_history(Figure().subplots(), tracks)
+    >>> line.get_ydata()
+    array([1.  , 0.5 , 0.25])
+    """
+    if not tracks.loss_history:
+        raise ParameterError("tracks must hold a loss history, got none")
+    lines, first = [], 0
+    for (stage, losses), color in zip(
+        tracks.loss_history.items(), (VERMILLION, GREEN, BLUE, GREY), strict=False
+    ):
+        at = first + np.arange(len(losses))
+        relative = losses / max(losses[0], 1e-300)
+        lines += ax.plot(at, relative, color=color, lw=1.6, label=stage)
+        if first:
+            ax.axvline(first - 0.5, color=GREY, lw=0.8, ls=":")
+        first += len(losses)
+    ax.set(
+        xlim=(0, max(first - 1, 1)), yscale="log", xlabel="iteration",
+        ylabel="loss / loss at the start",
+    )  # fmt: skip
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.grid(alpha=0.3)
+    ax.legend(title="stage", loc="upper right", framealpha=0.9)
+    return lines
+
+
+def landscape(audio, tracks, *, losses=None, cents=None, duration_s=0.5):
+    """Compute what a loss sees if all of f0 is wrong by an interval and all else is right.
+
+    Parameters
+    ----------
+    audio : array_like, shape (N,)
+        The sound that was fitted.
+    tracks : HarmonicTracks
+        Its fit. Amplitudes are held, f0 is multiplied by ``2**(cents / 1200)``.
+    losses : dict of str to loss, optional
+        Losses at 16 kHz by the names that the curves shall have; if left out, ``SOT`` as in the
+        first stage of `fit_note`, and the preset ``LIN`` without frames that the end cuts.
+    cents : array_like, shape (C,), optional
+        Offsets of f0 in cents; from -1200 to 1200 in steps of 25 if left out.
+    duration_s : float
+        Length in seconds of the excerpt that is compared: the loudest, or all there is.
+
+    Returns
+    -------
+    cents : ndarray, shape (C,)
+        The offsets.
+    curves : dict of str to tuple of ndarray, shape (C,)
+        For each loss its value and its exact slope per cent.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule.
+
+    Notes
+    -----
+    A frame that the end of the sound cuts has wide side lobes that turn with the phases of the
+    partials there. Under the padding "end", the presets' too, they give every loss a ripple over
+    f0 that is steeper than the rest of the curve: slopes then lead anywhere.
+
+    Examples
+    --------
+    >>> from spectralot import HarmonicTracks
+    >>> tracks = HarmonicTracks([0.0], [1000.0], [1.0], [[0.1]], [[0.0]], 16000, 8000)
+    >>> cents, curves = landscape(tracks.resynthesize(), tracks, cents=[-300, 0, 300])
+    >>> value, slope = curves["SOT"]
+    >>> int(value.argmin()), np.sign(slope[[0, 2]])
+    (1, array([-1.,  1.]))
+    """
+    audio = float_array("audio", audio, 1, dtype=np.float64)
+    same_shape("audio", audio, (tracks.n_samples,))
+    duration_s = number("duration_s", duration_s, above=0)
+    cents = np.arange(-1200.0, 1201.0, 25.0) if cents is None else cents
+    cents = float_array("cents", cents, 1, dtype=np.float64)
+    n_tracked = len(tracks.time_s)
+    step_s = tracks.time_s[1] if n_tracked > 1 else tracks.n_samples / tracks.sample_rate
+    n_frames = min(n_tracked, max(1, round(duration_s / step_s)))
+    energy = np.convolve((tracks.amplitudes**2).sum(axis=1), np.ones(n_frames), mode="valid")
+    first = int(energy.argmax())
+    f0_hz, amplitudes = (a[first : first + n_frames] for a in (tracks.f0_hz, tracks.amplitudes))
+    x = resample(audio, tracks.sample_rate, RATE)[round(first * step_s * RATE) :]
+    x = np.ascontiguousarray(x[: round(duration_s * RATE)])
+    grid = dict(n_samples=len(x), sample_rate=RATE, hop_length=step_s * RATE)
+    curves = {}
+    for name, loss in (_default_losses(len(x)) if losses is None else losses).items():
+        target, values, slopes = loss.prepare(x), np.empty(len(cents)), np.empty(len(cents))
+        for i, ratio in enumerate(2 ** (cents / 1200)):
+            estimate, saved = harmonic_forward(ratio * f0_hz, amplitudes, **grid)
+            values[i], d_estimate = loss(target, estimate)
+            d_f0_hz = harmonic_backward(d_estimate, saved)[0]
+            slopes[i] = (d_f0_hz * ratio * f0_hz).sum() * np.log(2) / 1200
+        curves[name] = values, slopes
+    return cents, curves
+
+
+def _default_losses(n_samples):
+    n_fft = 1 << int(np.log2(min(n_samples, 4096)))
+    transport = SOT(
+        n_fft, hop_length=n_fft // 4, window="hann", padding="none",
+        frequency_axis="log", p=1, mass="balanced", sample_rate=RATE,
+    )  # fmt: skip
+    return {"SOT": transport, "LIN": LIN([n for n in SIZES if n <= n_samples], padding="none")}
+
+
+def plot_landscape(ax, cents, curves):
+    """Draw what `landscape` computed: each loss over the offset of f0, and where its slope leads.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    cents : array_like, shape (C,)
+        Offsets of f0 in cents.
+    curves : dict of str to tuple of array_like, shape (C,)
+        For each loss its value and its slope. Values are drawn relative to their maximum. Under
+        the curves a row of triangles a loss points where descent goes: filled towards the note,
+        hollow away from it.
+
+    Returns
+    -------
+    lines : list of matplotlib.lines.Line2D
+        One curve a loss.
+    arrows : list of matplotlib.collections.PathCollection
+        The triangles.
+
+    Raises
+    ------
+    ParameterError
+        If `cents` and `curves` differ in length.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> cents = np.array([-100.0, 100.0])
+    >>> lines, arrows = plot_landscape(Figure().subplots(), cents, {"L": (cents**2, 2 * cents)})
+    >>> lines[0].get_label()
+    'L: 100 % of slopes lead to the note'
+    """
+    cents = float_array("cents", cents, 1)
+    lines, arrows = [], []
+    every = max(1, len(cents) // 32)
+    for row, ((name, (values, slopes)), color) in enumerate(
+        zip(curves.items(), (BLUE, VERMILLION, GREEN, GREY), strict=False)
+    ):
+        values, slopes = float_array("values", values, 1), float_array("slopes", slopes, 1)
+        same_shape("values", values, cents.shape)
+        same_shape("slopes", slopes, cents.shape)
+        towards = slopes * cents > 0
+        share = 100 * towards[cents != 0].mean()
+        label = f"{name}: {share:.0f} % of slopes lead to the note"
+        lines += ax.plot(
+            cents, values / max(values.max(), 1e-300), color=color, lw=1.6, label=label
+        )
+        shown = (np.arange(len(cents)) % every == every // 2) & (cents != 0)
+        for marker, side in ((">", slopes < 0), ("<", slopes > 0)):
+            at = shown & side
+            fills = np.where(towards[at], color, "white")
+            arrows.append(
+                ax.scatter(
+                    cents[at], np.full(at.sum(), -0.08 * (row + 1)), s=22, marker=marker,
+                    c=fills, edgecolors=color, linewidths=0.8,
+                )
+            )  # fmt: skip
+    ax.axvline(0, color=GREY, lw=0.8, ls=":")
+    ax.set(
+        xlim=(cents.min(), cents.max()),
+        ylim=(-0.08 * (len(curves) + 1), 1.05 + 0.12 * len(curves)),
+        yticks=np.linspace(0, 1, 6), xlabel="error of f0 / cents", ylabel="loss / maximum",
+    )  # fmt: skip
+    ax.grid(alpha=0.3)
+    ax.legend(loc="upper center", framealpha=0.9)
+    return lines, arrows

@@ -1,0 +1,148 @@
+"""The figures' content: what is drawn where, in which unit. Nothing compares pixels."""
+
+import io
+
+import numpy as np
+import pytest
+
+import spectralot as so
+from spectralot import ParameterError, plot
+
+pytest.importorskip("matplotlib")
+from matplotlib.figure import Figure
+
+RATE = 16000
+
+
+@pytest.fixture
+def ax():
+    axes = Figure().subplots()
+    yield axes
+    axes.figure.savefig(io.BytesIO())  # whatever was drawn must render without a warning
+
+
+@pytest.fixture(scope="module")
+def tracks():
+    """Half a second of 440 Hz that falls by 20 dB; no pitch is claimed in the first five frames."""
+    n_frames = 51
+    levels = np.array([0.5, 0.25, 0.1]) * np.geomspace(1, 0.1, n_frames)[:, None]
+    return so.HarmonicTracks(
+        time_s=np.arange(n_frames) * 0.01,
+        f0_hz=np.full(n_frames, 440.0),
+        confidence=np.where(np.arange(n_frames) < 5, 0.0, 1.0),
+        amplitudes=levels,
+        phases=np.zeros((n_frames, 3)),
+        sample_rate=RATE,
+        n_samples=8160,
+        loss_history={"first": [4.0, 2.0], "second": [0.5, 0.4, 0.1]},
+    )
+
+
+@pytest.fixture(scope="module")
+def audio(tracks):
+    return tracks.resynthesize()
+
+
+def test_spectrogram_shows_the_partial_where_it_is(ax, audio, tracks):
+    image, lines = plot.plot_spectrogram(ax, audio, RATE, tracks)
+    level_db = image.get_array()
+    left, right, bottom, top = image.get_extent()
+    row = level_db.mean(axis=1).argmax()
+    bin_khz = (top - bottom) / len(level_db)
+    assert bottom + (row + 0.5) * bin_khz == pytest.approx(0.44, abs=bin_khz / 2)
+    assert level_db.max() == 0 and image.get_clim() == (-70, 0)
+    assert left <= 0 and right >= 8160 / RATE and ax.get_xlim() == (0, 8160 / RATE)
+    assert ax.get_ylim() == pytest.approx((0, 4 * 0.44))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["f0", "partials"]
+    assert len(lines) == 3
+
+
+def test_f0_and_partials_are_drawn_only_where_the_confidence_allows(ax, audio, tracks):
+    _, lines = plot.plot_spectrogram(ax, audio, RATE, tracks, n_partials=2)
+    assert len(lines) == 2
+    for h, line in enumerate(lines, start=1):
+        assert np.isnan(line.get_ydata()[:5]).all()
+        np.testing.assert_allclose(line.get_ydata()[5:], 0.44 * h)
+
+
+def test_spectrogram_without_tracks_reaches_up_to_nyquist(ax, audio):
+    _, lines = plot.plot_spectrogram(ax, audio, RATE)
+    assert lines == [] and ax.get_ylim() == (0, RATE / 2000) and ax.get_legend() is None
+
+
+def test_amplitudes_are_in_db_and_the_axis_spans_the_range(ax, tracks):
+    lines = plot.plot_amplitudes(ax, tracks, n_harmonics=2, range_db=40)
+    assert [line.get_label() for line in lines] == ["1", "2"]
+    np.testing.assert_allclose(lines[1].get_ydata(), 20 * np.log10(tracks.amplitudes[:, 1]))
+    bottom, top = ax.get_ylim()
+    assert top - bottom == pytest.approx(40) and top > 20 * np.log10(0.5)
+    assert "dB" in ax.get_ylabel()
+
+
+def test_sixteen_harmonics_all_look_different(ax):
+    fixed = dict(time_s=[0.0], f0_hz=[100.0], confidence=[1.0], sample_rate=RATE, n_samples=100)
+    tracks = so.HarmonicTracks(amplitudes=np.ones((1, 16)), phases=np.zeros((1, 16)), **fixed)
+    lines = plot.plot_amplitudes(ax, tracks, n_harmonics=20)
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 16
+
+
+def test_loss_history_puts_the_stages_one_after_the_other(ax, tracks):
+    first, second = plot.plot_loss_history(ax, tracks)
+    assert (first.get_label(), second.get_label()) == ("first", "second")
+    np.testing.assert_array_equal(first.get_xdata(), [0, 1])
+    np.testing.assert_array_equal(second.get_xdata(), [2, 3, 4])
+    np.testing.assert_allclose(second.get_ydata(), [1.0, 0.8, 0.2])
+    assert ax.get_yscale() == "log"
+
+
+def test_landscape_of_transport_is_a_bowl_and_its_slope_is_the_derivative(audio, tracks):
+    cents, curves = plot.landscape(audio, tracks, cents=np.arange(-600.0, 601.0, 100.0))
+    assert list(curves) == ["SOT", "LIN"]
+    values, slopes = curves["SOT"]
+    assert values.argmin() == 6
+    assert (np.diff(values[:7]) < 0).all() and (np.diff(values[6:]) > 0).all()
+    assert (slopes[cents != 0] * cents[cents != 0] > 0).all()
+    _, close = plot.landscape(audio, tracks, cents=[149.99, 150.0, 150.01])
+    for value, slope in close.values():
+        assert slope[1] == pytest.approx((value[2] - value[0]) / 0.02, rel=2e-3)
+
+
+def test_landscape_takes_other_losses_rates_and_short_sounds():
+    frame = [0.0], [200.0], [1.0], [[0.3]], [[0.0]]
+    tracks = so.HarmonicTracks(*frame, 44100, 4000)
+    found = plot.landscape(
+        tracks.resynthesize(), tracks, cents=[-50, 0, 50], losses={"mine": so.LIN(512)}
+    )
+    assert found[1]["mine"][0].argmin() == 1
+    _, curves = plot.landscape(tracks.resynthesize(), tracks, cents=[-50, 0, 50])
+    assert [values.argmin() for values, _ in curves.values()] == [1, 1]
+
+
+def test_triangles_point_downhill_and_are_filled_towards_the_note(ax):
+    cents = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    slopes = np.array([1.0, -1.0, 0.0, 1.0, 1.0])  # the first leads away
+    (line,), (right, left) = plot.plot_landscape(ax, cents, {"L": (cents**2, slopes)})
+    assert line.get_label() == "L: 75 % of slopes lead to the note"
+    np.testing.assert_allclose(line.get_ydata(), [1.0, 0.25, 0.0, 0.25, 1.0])
+    np.testing.assert_array_equal(right.get_offsets()[:, 0], [-1.0])
+    np.testing.assert_array_equal(left.get_offsets()[:, 0], [-2.0, 1.0, 2.0])
+    white = (left.get_facecolor() == 1).all(axis=1)
+    np.testing.assert_array_equal(white, [True, False, False])
+
+
+def test_wrong_arguments_are_named(audio, tracks):
+    ax = Figure().subplots()
+    with pytest.raises(ParameterError, match="audio must not be silent, got zeros only"):
+        plot.plot_spectrogram(ax, np.zeros(100), RATE)
+    with pytest.raises(ParameterError, match="range_db must be above 0, got -3"):
+        plot.plot_spectrogram(ax, audio, RATE, range_db=-3)
+    with pytest.raises(ParameterError, match="n_harmonics must be at least 1, got 0"):
+        plot.plot_amplitudes(ax, tracks, n_harmonics=0)
+    silent = so.HarmonicTracks([0.0], [100.0], [1.0], [[0.3]], [[0.0]], RATE, 100)
+    with pytest.raises(ParameterError, match="tracks must hold a loss history, got none"):
+        plot.plot_loss_history(ax, silent)
+    with pytest.raises(ParameterError, match=r"audio must have shape \(8160,\), got \(8159,\)"):
+        plot.landscape(audio[:-1], tracks)
+    with pytest.raises(ParameterError, match=r"slopes must have shape \(2,\), got \(3,\)"):
+        plot.plot_landscape(ax, [1.0, 2.0], {"L": ([1.0, 2.0], [1.0, 2.0, 3.0])})
+    assert not ax.lines and not ax.images
