@@ -145,7 +145,7 @@ def _merge(x0, y0, rows0, x1, y1, rows1, n, m, p):
 @njit
 def _mend_ties(x, y, U, V, u_slopes, v_slopes, p):
     """Where levels of both sides are equal, the mean of the one-sided derivatives (eq. 4)."""
-    n, m = u_slopes.shape[0], v_slopes.shape[0]
+    n = u_slopes.shape[0]
     i, j = 0, 0
     tied = -1.0
     while i < n:  # V ends with a stop above every level

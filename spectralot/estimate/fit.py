@@ -32,7 +32,8 @@ RATE = 16000  # Hz: partials above half of it are not fitted
 STEP_S = 0.01  # between frames of the result
 EXCERPT = 8192  # samples of stages 1 and 2
 SHORTEST = 1024  # samples
-STEPS = {"transport": 25, "choice": 50, "track": 200}
+STEPS = {"transport": (25,), "choice": (20, 35), "track": (200,)}
+MISFIT_FLOOR = 0.1  # below it, less misfit says more about noise than about pitch
 OCTAVE_PRICE = 0.3  # in octaves of misfit: 19 % less misfit pays for one octave down
 TIMBRE_HARMONICS, MOST_HARMONICS = 40, 80
 CHOICE_FRAMES = 6
@@ -124,7 +125,7 @@ def _descend_transport(x, rate, f0_hz, advance):
     target = loss.prepare(np.tile(x, (len(f0_hz), 1)).astype(np.float32))
     octaves, adam, history = np.log2(f0_hz), Adam(f0_hz.shape), []
     limits = np.log2(f0_hz[[0, -1]])
-    for rate_now in _cosine(0.02, STEPS["transport"]):
+    for rate_now in _cosine(0.02, *STEPS["transport"]):
         f0_hz = 2**octaves
         amplitudes = energy.amplitudes(f0_hz, TIMBRE_HARMONICS)[:, None].astype(np.float32)
         audio, saved = harmonic_forward(
@@ -171,27 +172,32 @@ def _choose(x, rate, f0_hz, advance):
     B, T = len(f0_hz), CHOICE_FRAMES
     loss = LIN([n for n in (2048, 1024) if n <= len(x)], padding="none")
     target = loss.prepare(np.tile(x, (B, 1)).astype(np.float32))
-    read = np.maximum(_read_amplitudes(x, rate, f0_hz, MOST_HARMONICS), 1e-6)
     octaves = np.repeat(np.log2(f0_hz)[:, None], T, axis=1)
-    logs = np.repeat(np.log(read)[:, None], T, axis=1)
     centre, history = octaves.copy(), []
-    adam_f0, adam_amplitudes = Adam(octaves.shape), Adam(logs.shape)
-    for share in _cosine(1.0, STEPS["choice"]):
-        f0_now, amplitudes = 2**octaves, np.exp(logs)
-        audio, saved = harmonic_forward(
-            f0_now, amplitudes.astype(np.float32), n_samples=len(x), sample_rate=rate
-        )
-        values, d_audio = loss.per_item(target, audio)
-        d_f0, d_amplitudes, _, _ = harmonic_backward(d_audio, saved)
-        octaves = octaves - adam_f0.step(d_f0 * f0_now, 0.003 * share)
-        octaves = np.clip(octaves, centre - 0.06, centre + 0.06)  # each in its own basin
-        logs = logs - adam_amplitudes.step(d_amplitudes * amplitudes, 0.05 * share)
-        history.append(values)
-        advance()
+    for n_steps in STEPS["choice"]:
+        # a vertical loss silences partials that stand beside their peak: once f0 has settled,
+        # start again from what the spectrum shows there
+        read = _read_amplitudes(x, rate, 2 ** np.median(octaves, axis=1), MOST_HARMONICS)
+        logs = np.repeat(np.log(np.maximum(read, 1e-6))[:, None], T, axis=1)
+        adam_f0, adam_amplitudes = Adam(octaves.shape), Adam(logs.shape)
+        for share in _cosine(1.0, n_steps):
+            f0_now, amplitudes = 2**octaves, np.exp(logs)
+            audio, saved = harmonic_forward(
+                f0_now, amplitudes.astype(np.float32), n_samples=len(x), sample_rate=rate
+            )
+            values, d_audio = loss.per_item(target, audio)
+            d_f0, d_amplitudes, _, _ = harmonic_backward(d_audio, saved)
+            octaves = octaves - adam_f0.step(d_f0 * f0_now, 0.003 * share)
+            octaves = np.clip(octaves, centre - 0.06, centre + 0.06)  # each in its own basin
+            logs = logs - adam_amplitudes.step(d_amplitudes * amplitudes, 0.05 * share)
+            history.append(values)
+            advance()
     misfit = _misfit(x, rate, 2**octaves, np.exp(logs))
-    cost = np.log2(misfit + 0.05) - OCTAVE_PRICE * np.log2(f0_hz)
-    # far from the best fit nothing is explained, and lying high is no virtue
-    winner = int(np.argmin(np.where(misfit > 1.5 * misfit.min(), np.inf, cost)))
+    floored = misfit + MISFIT_FLOOR
+    cost = np.log2(floored) - OCTAVE_PRICE * np.log2(f0_hz)
+    # what explains much less than the best explains nothing, and lying high is then no virtue
+    out = (floored > 1.5 * floored.min()) | (1 - misfit < 0.5 * (1 - misfit).max())
+    winner = int(np.argmin(np.where(out, np.inf, cost)))
     return 2 ** np.median(octaves[winner]), np.array(history)[:, winner]
 
 
@@ -209,7 +215,7 @@ def _track(x, rate, f0_hz, advance):
     octaves, adam_f0 = np.zeros(T), Adam((T,), shared=True)
     adam_amplitudes, history = Adam((T, H)), []
     grid = dict(n_samples=len(x), sample_rate=rate, hop_length=hop)
-    for share in _cosine(1.0, STEPS["track"]):
+    for share in _cosine(1.0, *STEPS["track"]):
         f0_now, amplitudes = f0_hz * 2 ** smooth(octaves), np.exp(logs)
         audio, saved = harmonic_forward(f0_now, amplitudes.astype(np.float32), **grid)
         value, d_audio = loss(target, audio)
@@ -340,7 +346,7 @@ class _Progress:
         if self.bar is None:
             return lambda: None
         self.bar.start()
-        task = self.bar.add_task("fitting", total=sum(STEPS.values()))
+        task = self.bar.add_task("fitting", total=sum(map(sum, STEPS.values())))
         return lambda: self.bar.advance(task)
 
     def __exit__(self, *error):
