@@ -16,6 +16,7 @@ Names: B candidates, T frames, H harmonics.
 
 import numpy as np
 from scipy.ndimage import convolve1d
+from scipy.signal import oaconvolve
 
 from .. import checks
 from ..adam import Adam
@@ -32,7 +33,8 @@ RATE = 16000  # Hz: partials above half of it are not fitted
 STEP_S = 0.01  # between frames of the result
 EXCERPT = 8192  # samples of stages 1 and 2
 SHORTEST = 1024  # samples
-STEPS = {"transport": (25,), "choice": (20, 35), "track": (200,)}
+TRANSPORT_STEPS, CHOICE_STEPS, MOST_STEPS = 25, (20, 35), 300
+PATIENCE = 8  # steps of the track without a gain before the step size is halved
 MISFIT_FLOOR = 0.1  # below it, less misfit says more about noise than about pitch
 OCTAVE_PRICE = 0.3  # in octaves of misfit: 19 % less misfit pays for one octave down
 TIMBRE_HARMONICS, MOST_HARMONICS = 40, 80
@@ -40,7 +42,7 @@ CHOICE_FRAMES = 6
 KEPT = 8  # candidates whose relatives are tried
 
 
-def fit_note(audio, sample_rate, *, fmin=40.0, fmax=4200.0, progress=False):
+def fit_note(audio, sample_rate, *, fmin=40.0, fmax=None, progress=False):
     """Find f0(t) and the harmonic amplitudes of one note by descending spectral losses.
 
     Parameters
@@ -50,8 +52,10 @@ def fit_note(audio, sample_rate, *, fmin=40.0, fmax=4200.0, progress=False):
     sample_rate : float
         Samples per second. The fit runs at 16 kHz or the given rate if that is lower, so
         partials above 8 kHz stay in the residual.
-    fmin, fmax : float
-        Range of f0 in Hz; one start a semitone.
+    fmin : float
+        Lowest f0 in Hz; one start a semitone from here on.
+    fmax : float, optional
+        Highest f0 in Hz; default 4200, or 0.45 times the rate of the fit if that is lower.
     progress : bool
         Show a progress bar on stderr.
 
@@ -89,7 +93,7 @@ def fit_note(audio, sample_rate, *, fmin=40.0, fmax=4200.0, progress=False):
     sample_rate = checks.number("sample_rate", sample_rate, above=0)
     rate = min(RATE, sample_rate)
     fmin = checks.number("fmin", fmin, above=0)
-    fmax = checks.number("fmax", fmax, above=0)
+    fmax = min(4200.0, 0.45 * rate) if fmax is None else checks.number("fmax", fmax, above=0)
     if not fmin < fmax < 0.5 * rate:
         raise ParameterError(
             f"fmin and fmax must be 0 < fmin < fmax < {0.5 * rate:g} Hz, got {fmin:g}, {fmax:g}"
@@ -125,7 +129,7 @@ def _descend_transport(x, rate, f0_hz, advance):
     target = loss.prepare(np.tile(x, (len(f0_hz), 1)).astype(np.float32))
     octaves, adam, history = np.log2(f0_hz), Adam(f0_hz.shape), []
     limits = np.log2(f0_hz[[0, -1]])
-    for rate_now in _cosine(0.02, *STEPS["transport"]):
+    for rate_now in _cosine(0.02, TRANSPORT_STEPS):
         f0_hz = 2**octaves
         amplitudes = energy.amplitudes(f0_hz, TIMBRE_HARMONICS)[:, None].astype(np.float32)
         audio, saved = harmonic_forward(
@@ -163,7 +167,7 @@ def _with_relatives(x, rate, f0_hz, fmin, fmax):
     explained = np.log2(np.maximum(1 - misfit, 1e-6)) + OCTAVE_PRICE * np.log2(f0_hz)
     best = f0_hz[_distinct(f0_hz, -explained, 25)[:KEPT]]
     family = np.concatenate([best * ratio for ratio in (1, 2, 3, 1 / 2, 1 / 3)])
-    family = family[(family >= fmin * 0.97) & (family <= fmax * 1.03) & (family < 0.49 * rate)]
+    family = family[(family >= fmin * 0.97) & (family <= fmax * 1.03) & (family < 0.47 * rate)]
     return family[_distinct(family, np.arange(len(family)), 20)]
 
 
@@ -174,7 +178,7 @@ def _choose(x, rate, f0_hz, advance):
     target = loss.prepare(np.tile(x, (B, 1)).astype(np.float32))
     octaves = np.repeat(np.log2(f0_hz)[:, None], T, axis=1)
     centre, history = octaves.copy(), []
-    for n_steps in STEPS["choice"]:
+    for n_steps in CHOICE_STEPS:
         # a vertical loss silences partials that stand beside their peak: once f0 has settled,
         # start again from what the spectrum shows there
         read = _read_amplitudes(x, rate, 2 ** np.median(octaves, axis=1), MOST_HARMONICS)
@@ -208,23 +212,28 @@ def _track(x, rate, f0_hz, advance):
     H = max(1, min(MOST_HARMONICS, int(0.5 * rate / (1.03 * f0_hz))))
     # Hz per bin well below the spacing of the partials, or a window of at least four periods
     n_fft = max(512, 1 << int(np.ceil(np.log2(4 * rate / f0_hz))))
-    loss = LIN([n for n in (2048, 1024, 512) if n >= n_fft / 2], padding="center")
+    loss = LIN([n for n in (2048, 1024, 512) if n >= n_fft / 2] or n_fft, padding="center")
     target = loss.prepare(x.astype(np.float32))
     logs = np.log(np.maximum(_read_frames(x, rate, f0_hz, T, H, n_fft), 1e-6))
     smooth = _Smoother(T)
     octaves, adam_f0 = np.zeros(T), Adam((T,), shared=True)
     adam_amplitudes, history = Adam((T, H)), []
     grid = dict(n_samples=len(x), sample_rate=rate, hop_length=hop)
-    for share in _cosine(1.0, *STEPS["track"]):
+    highest = min(0.2, np.log2(0.499 * rate / f0_hz))
+    share, best, waited = 1.0, np.inf, 0
+    while share > 0.04 and len(history) < MOST_STEPS:
         f0_now, amplitudes = f0_hz * 2 ** smooth(octaves), np.exp(logs)
         audio, saved = harmonic_forward(f0_now, amplitudes.astype(np.float32), **grid)
         value, d_audio = loss(target, audio)
         d_f0, d_amplitudes, _, _ = harmonic_backward(d_audio, saved)
         octaves = octaves - adam_f0.step(smooth.adjoint(d_f0 * f0_now), 0.004 * share)
-        octaves = np.clip(octaves, -0.2, 0.2)
+        octaves = np.clip(octaves, -0.2, highest)
         logs = logs - adam_amplitudes.step(d_amplitudes * amplitudes, 0.06 * share)
         history.append(value)
         advance()
+        best, waited = (value, 0) if value < 0.997 * best else (best, waited + 1)
+        if waited == PATIENCE:
+            share, waited = 0.5 * share, 0
     return f0_hz * 2 ** smooth(octaves), np.exp(logs), np.array(history)
 
 
@@ -251,13 +260,13 @@ def _result(audio, sample_rate, rate, f0_hz, amplitudes, history):
     _, saved = harmonic_forward(
         f0_hz, np.zeros((T, 1)), n_samples=len(audio), sample_rate=sample_rate, hop_length=hop
     )
-    phase, orders = saved.phase[0], np.arange(1, H + 1)[:, None]
-    phases = np.zeros((T, H))
+    phase, phases = saved.phase[0], np.zeros((T, H))
     for t in range(T):
         centre, half = round(t * hop), int(np.ceil(max(2 / f0_hz[t], STEP_S) * sample_rate))
         at = np.arange(max(0, centre - half), min(len(audio), centre + half + 1))
         window = 0.5 + 0.5 * np.cos(np.pi * (at - centre) / (half + 1))
-        waves = np.exp(-1j * orders * phase[at])
+        wave = np.exp(-1j * phase[at])
+        waves = np.multiply.accumulate(np.broadcast_to(wave, (H, len(at))), axis=0)
         phases[t] = np.angle(1j * (waves @ (window * audio[at])))
     frames = dict(
         time_s=np.arange(T) * STEP_S, f0_hz=f0_hz, amplitudes=amplitudes, phases=phases,
@@ -265,10 +274,7 @@ def _result(audio, sample_rate, rate, f0_hz, amplitudes, history):
     )  # fmt: skip
     residual = HarmonicTracks(confidence=np.zeros(T), **frames).residual(audio)
     around = np.hanning(int(4 * hop) + 3)
-    left, whole = (
-        np.convolve(np.pad(signal**2, len(around)), around, mode="same")[len(around) :]
-        for signal in (residual, audio)
-    )
+    left, whole = (np.maximum(_local_energy(signal, around), 0) for signal in (residual, audio))
     at = np.minimum(np.round(np.arange(T) * hop).astype(int), len(audio) - 1)
     heard = whole[at] > 1e-6 * whole.max()
     confidence = np.where(heard, np.clip(1 - left[at] / np.maximum(whole[at], 1e-300), 0, 1), 0)
@@ -282,9 +288,13 @@ def _loudest(x, length):
     """The stretch of `length` samples from the loudest moment on, as far as the note goes."""
     if len(x) <= length:
         return x
-    loudness = np.convolve(x**2, np.hanning(1600), mode="same")
-    first = min(max(0, int(loudness.argmax()) - 400), len(x) - length)
+    loudest = int(_local_energy(x, np.hanning(1600)).argmax())
+    first = min(max(0, loudest - 400), len(x) - length)
     return x[first : first + length]
+
+
+def _local_energy(x, window):
+    return oaconvolve(np.pad(x**2, len(window)), window, mode="same")[len(window) : -len(window)]
 
 
 def _read_amplitudes(x, rate, f0_hz, n_harmonics):
@@ -346,7 +356,7 @@ class _Progress:
         if self.bar is None:
             return lambda: None
         self.bar.start()
-        task = self.bar.add_task("fitting", total=sum(map(sum, STEPS.values())))
+        task = self.bar.add_task("fitting", total=TRANSPORT_STEPS + sum(CHOICE_STEPS) + MOST_STEPS)
         return lambda: self.bar.advance(task)
 
     def __exit__(self, *error):
