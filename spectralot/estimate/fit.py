@@ -36,7 +36,8 @@ SHORTEST = 1024  # samples
 TRANSPORT_STEPS, CHOICE_STEPS, MOST_STEPS = 25, (20, 35), 300
 PATIENCE = 8  # steps of the track without a gain before the step size is halved
 MISFIT_FLOOR = 0.1  # below it, less misfit says more about noise than about pitch
-OCTAVE_PRICE = 0.3  # in octaves of misfit: 19 % less misfit pays for one octave down
+# in octaves of misfit: 14 % less misfit pays for one octave down (benchmarks/octave_price.py)
+OCTAVE_PRICE = 0.22
 TIMBRE_HARMONICS, MOST_HARMONICS = 40, 80
 CHOICE_FRAMES = 6
 KEPT = 8  # candidates whose relatives are tried
@@ -173,6 +174,20 @@ def _with_relatives(x, rate, f0_hz, fmin, fmax):
 
 def _choose(x, rate, f0_hz, advance):
     """Stage 2: fit every candidate with free amplitudes; the cheapest wins."""
+    misfit, fitted_hz, history = _fit_candidates(x, rate, f0_hz, advance)
+    cost = np.log2(misfit + MISFIT_FLOOR) - OCTAVE_PRICE * np.log2(f0_hz)
+    winner = int(np.argmin(np.where(_explains(misfit), cost, np.inf)))
+    return fitted_hz[winner], history[:, winner]
+
+
+def _explains(misfit):
+    """Whether a candidate explains about as much as the best; else lying high is no virtue."""
+    floored, explained = misfit + MISFIT_FLOOR, 1 - misfit
+    return (floored <= 1.5 * floored.min()) & (explained >= 0.5 * explained.max())
+
+
+def _fit_candidates(x, rate, f0_hz, advance):
+    """Misfit (B,), f0 (B,) and losses by step (steps, B) of free fits from each f0."""
     B, T = len(f0_hz), CHOICE_FRAMES
     loss = LIN([n for n in (2048, 1024) if n <= len(x)], padding="none")
     target = loss.prepare(np.tile(x, (B, 1)).astype(np.float32))
@@ -197,12 +212,7 @@ def _choose(x, rate, f0_hz, advance):
             history.append(values)
             advance()
     misfit = _misfit(x, rate, 2**octaves, np.exp(logs))
-    floored = misfit + MISFIT_FLOOR
-    cost = np.log2(floored) - OCTAVE_PRICE * np.log2(f0_hz)
-    # what explains much less than the best explains nothing, and lying high is then no virtue
-    out = (floored > 1.5 * floored.min()) | (1 - misfit < 0.5 * (1 - misfit).max())
-    winner = int(np.argmin(np.where(out, np.inf, cost)))
-    return 2 ** np.median(octaves[winner]), np.array(history)[:, winner]
+    return misfit, 2 ** np.median(octaves, axis=1), np.array(history)
 
 
 def _track(x, rate, f0_hz, advance):
