@@ -367,7 +367,7 @@ class SOT(_SpectralLoss):
             **self._transport,
         )  # fmt: skip
         d_values = np.full(values.shape, 1 / values.size)
-        d_estimate += stft_magnitude_backward(transport.weight_gradients(d_values)[1], saved)
+        d_estimate += stft_magnitude_backward(transport.scaled("v", d_values), saved)
         return values
 
 

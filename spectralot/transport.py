@@ -35,16 +35,11 @@ class TransportSaved:
     u_positions_shape: tuple
     v_positions_shape: tuple
 
-    def weight_gradients(self, d_value):
-        """Gradients of the weights alone, for a checked `d_value` of one number a row."""
+    def scaled(self, side, d_value):
+        """Gradient of the weights of side "u" or "v", for a checked `d_value` of one a row."""
+        unit, order = getattr(self, f"d_{side}_weights"), getattr(self, f"{side}_order")
         d_value = np.asarray(d_value, np.float64).reshape(-1)
-        return tuple(
-            _scaled(d_value, unit, order, shape)
-            for unit, order, shape in (
-                (self.d_u_weights, self.u_order, self.u_shape),
-                (self.d_v_weights, self.v_order, self.v_shape),
-            )
-        )
+        return _scaled(d_value, unit, order, getattr(self, f"{side}_shape"))
 
 
 def wasserstein_1d_forward(
@@ -134,7 +129,10 @@ def wasserstein_1d_forward(
     dtype = np.result_type(u, v)
     rows = R if position_gradients else 0
     value = np.empty(R)
-    unit = [np.empty((k, w), dtype) for k, w in ((R, n), (R, m), (rows, n), (rows, m))]
+    # one piece of memory: the C library reuses it, while four would be given back at every call
+    block = np.empty((R + rows) * (n + m), dtype)
+    parts = np.split(block, np.cumsum([R * n, R * m, rows * n]))
+    unit = [a.reshape(-1, w) for a, w in zip(parts, (n, m, n, m), strict=True)]
     scratch = np.empty((min(_PARTS, (R + 1) // 2), 2, 3, n + m + 2))
     cpu.wasserstein_1d_forward(u, v, x, y, p, mass == "cutoff", mass_floor, scratch, value, *unit)
     if np.isnan(value).any():
@@ -183,16 +181,21 @@ def wasserstein_1d_backward(d_value, saved):
             (saved.d_v_positions, saved.v_order, saved.v_positions_shape),
         )
     )
-    return saved.weight_gradients(d_value) + positions
+    return saved.scaled("u", d_value), saved.scaled("v", d_value), *positions
 
 
 def _scaled(d_value, unit, order, shape):
     """Unit gradients times d_value in the caller's order and shape, summed over shared rows."""
     rows = int(np.prod(shape[:-1], dtype=int))
-    gradient = np.empty((rows, unit.shape[1]), unit.dtype)
-    if order is not None and order.ndim == 2 and rows < len(unit):
-        unit, order = _unsort(unit, order), None
-    cpu.wasserstein_1d_backward(d_value, unit, gradient)
+    if rows == len(unit):
+        gradient = np.empty_like(unit)
+        cpu.wasserstein_1d_backward(d_value, unit, gradient)
+    else:
+        if order is not None and order.ndim == 2:
+            unit, order = _unsort(unit, order), None
+        sums = np.empty((min(_PARTS, len(unit)), unit.shape[1]))
+        cpu.wasserstein_1d_backward(d_value, unit, sums)
+        gradient = sums.sum(axis=0, keepdims=True).astype(unit.dtype, copy=False)
     return _unsort(gradient, order).reshape(shape)
 
 

@@ -14,7 +14,7 @@ TWO_PI = 2.0 * math.pi
 PI_2_HIGH = 1.5707963267341256  # pi/2 to 33 bits, so that quadrant * PI_2_HIGH is exact
 PI_2_LOW = 6.077100506506192e-11
 CHUNK = 256  # samples worked on at once: a dozen such rows stay in the first-level cache
-ROWS = 9  # scratch rows of CHUNK numbers per part, see the unpacking in the kernels
+ROWS = 13  # scratch rows of CHUNK numbers per part, see the unpacking in the kernels
 
 
 @njit
@@ -90,50 +90,76 @@ def _prepare(phase, weight, position, step, hann, waves):
 
 
 @njit
-def _mask(f0, h, first, hop, shift, nyquist, mask):
-    """1 where harmonic h stands below Nyquist, else 0; False if it does everywhere."""
-    n_frames, L = f0.shape[0], mask.shape[0]
+def _frequency(f0, n_orders, first, hop, shift, nyquist, frequency):
+    """Highest f0 of a chunk's frames; f0 of its samples, if a harmonic might reach Nyquist."""
+    n_frames, L = f0.shape[0], frequency.shape[0]
     low, _, _ = _position(first, hop, shift, n_frames)
     _, high, _ = _position(first + L - 1, hop, shift, n_frames)
     highest = 0.0
     for t in range(low, high + 1):
         highest = max(highest, f0[t])
-    if h * highest < nyquist:
-        return False
-    for i in range(L):
-        below, above, w = _position(first + i, hop, shift, n_frames)
-        mask[i] = 1.0 if h * (f0[below] + w * (f0[above] - f0[below])) < nyquist else 0.0
-    return True
+    if n_orders * highest >= nyquist:
+        for i in range(L):
+            below, above, w = _position(first + i, hop, shift, n_frames)
+            frequency[i] = f0[below] + w * (f0[above] - f0[below])
+    return highest
 
 
 @njit
-def _advance(sine0, sine1, cosine0, cosine1, twice):
-    """Overwrite sine and cosine of harmonic h - 1 by those of h + 1, given those of h (eq. 8)."""
+def _mask(h, frequency, nyquist, mask):
+    """1 where harmonic h stands below Nyquist, else 0."""
+    for i in range(mask.shape[0]):
+        mask[i] = 1.0 if h * frequency[i] < nyquist else 0.0
+
+
+@njit
+def _advance(wave0, wave1, twice):
+    """Overwrite sine or cosine of harmonic h - 1 by that of h + 1, given that of h (eq. 8)."""
     for i in range(twice.shape[0]):
-        sine0[i] = twice[i] * sine1[i] - sine0[i]
-        cosine0[i] = twice[i] * cosine1[i] - cosine0[i]
+        wave0[i] = twice[i] * wave1[i] - wave0[i]
 
 
 @njit
-def _sums(x, y):
-    """Sums of x and of x * y, each as four running sums: a fixed order that vectorises."""
-    L = x.shape[0]
-    whole = L // 4 * 4
+def _projections(wave, x, y):
+    """Sums of wave * x and of wave * y, four running sums each: a fixed order that vectorises."""
     x0, x1, x2, x3 = 0.0, 0.0, 0.0, 0.0
     y0, y1, y2, y3 = 0.0, 0.0, 0.0, 0.0
+    whole = wave.shape[0] // 4 * 4
     for i in range(0, whole, 4):
-        x0 += x[i]
-        x1 += x[i + 1]
-        x2 += x[i + 2]
-        x3 += x[i + 3]
-        y0 += x[i] * y[i]
-        y1 += x[i + 1] * y[i + 1]
-        y2 += x[i + 2] * y[i + 2]
-        y3 += x[i + 3] * y[i + 3]
-    for i in range(whole, L):
-        x0 += x[i]
-        y0 += x[i] * y[i]
+        x0 += wave[i] * x[i]
+        x1 += wave[i + 1] * x[i + 1]
+        x2 += wave[i + 2] * x[i + 2]
+        x3 += wave[i + 3] * x[i + 3]
+        y0 += wave[i] * y[i]
+        y1 += wave[i + 1] * y[i + 1]
+        y2 += wave[i + 2] * y[i + 2]
+        y3 += wave[i + 3] * y[i + 3]
+    for i in range(whole, wave.shape[0]):
+        x0 += wave[i] * x[i]
+        y0 += wave[i] * y[i]
     return (x0 + x1) + (x2 + x3), (y0 + y1) + (y2 + y3)
+
+
+@njit
+def _add_wave(low, rise, weight, p, sine, q, cosine, out):
+    """out += (low + weight * rise) * (p sine + q cosine)."""
+    if q == 0.0:
+        low *= p
+        rise *= p
+        for i in range(out.shape[0]):
+            out[i] += (low + weight[i] * rise) * sine[i]
+    else:
+        for i in range(out.shape[0]):
+            out[i] += (low + weight[i] * rise) * (p * sine[i] + q * cosine[i])
+
+
+@njit
+def _any(x):
+    """Whether any number is not 0."""
+    found = False
+    for k in range(x.shape[0]):
+        found |= x[k] != 0.0
+    return found
 
 
 @njit(parallel=True, cache=True, nogil=True)
@@ -163,6 +189,7 @@ def harmonic_forward(f0_hz, amplitudes, start_phase, phase, grid, nyquist, scrat
         for job in range(part * B * T // parts, (part + 1) * B * T // parts):
             b, t = job // T, job % T
             u = min(t + 1, T - 1)
+            phased = _any(start_phase[b])  # else the cosines are not needed
             first, stop = _segment(t, hop, a_shift, T, start, start + N)
             while first < stop:
                 L = min(CHUNK, stop - first)
@@ -170,9 +197,11 @@ def harmonic_forward(f0_hz, amplitudes, start_phase, phase, grid, nyquist, scrat
                 rows = scratch[part]  # one contiguous slice a row: others would not vectorise
                 sine0, sine, cosine0, cosine = rows[0, :L], rows[1, :L], rows[2, :L], rows[3, :L]
                 twice, weight, total, mask = rows[4, :L], rows[5, :L], rows[6, :L], rows[7, :L]
+                wave, frequency = rows[8, :L], rows[9, :L]
                 waves = (sine0, sine, cosine0, cosine, twice)
                 position = first / hop + a_shift - t
                 _prepare(phase[b, at : at + L], weight, position, 1.0 / hop, hann, waves)
+                highest = _frequency(f0_hz[b], H, first, hop, f_shift, nyquist, frequency)
                 total[:] = 0.0
                 for k in range(H):
                     h = k + 1
@@ -182,19 +211,19 @@ def harmonic_forward(f0_hz, amplitudes, start_phase, phase, grid, nyquist, scrat
                     high = amplitudes[b, u, k] if h * f0_hz[b, u] < nyquist else 0.0
                     if low != 0.0 or high != 0.0:
                         p, q = math.cos(start_phase[b, k]), math.sin(start_phase[b, k])
-                        partly = _mask(f0_hz[b], h, first, hop, f_shift, nyquist, mask)
-                        rise = high - low
-                        if partly:
+                        if h * highest >= nyquist:
+                            _mask(h, frequency, nyquist, mask)
+                            wave[:] = 0.0
+                            _add_wave(low, high - low, weight, p, sine, q, cosine, wave)
                             for i in range(L):
-                                mask[i] *= low + weight[i] * rise
-                            for i in range(L):
-                                total[i] += mask[i] * (p * sine[i] + q * cosine[i])
+                                total[i] += mask[i] * wave[i]
                         else:
-                            for i in range(L):
-                                a = low + weight[i] * rise
-                                total[i] += a * (p * sine[i] + q * cosine[i])
-                    _advance(sine0, sine, cosine0, cosine, twice)
-                    sine0, sine, cosine0, cosine = sine, sine0, cosine, cosine0
+                            _add_wave(low, high - low, weight, p, sine, q, cosine, total)
+                    _advance(sine0, sine, twice)
+                    sine0, sine = sine, sine0
+                    if phased:
+                        _advance(cosine0, cosine, twice)
+                        cosine0, cosine = cosine, cosine0
                 for i in range(L):
                     audio[b, at + i] = total[i]
                 first += L
@@ -219,18 +248,24 @@ def harmonic_backward(
             u = min(t + 1, T - 1)
             first, stop = _segment(t, hop, a_shift, T, start, start + N)
             d_segment[b, t] = 0.0
+            phased = d_segment.shape[2] == 3  # else no start phases were given, and all are 0
             while first < stop:
                 L = min(CHUNK, stop - first)
                 at = first - start  # index within the block
                 rows = scratch[part]
                 sine0, sine, cosine0, cosine = rows[0, :L], rows[1, :L], rows[2, :L], rows[3, :L]
                 twice, weight, mask, wave = rows[4, :L], rows[5, :L], rows[6, :L], rows[7, :L]
-                masked, g = rows[8, :L], d_audio[b, at : at + L]
                 waves = (sine0, sine, cosine0, cosine, twice)
                 position = first / hop + a_shift - t
                 _prepare(phase[b, at : at + L], weight, position, 1.0 / hop, hann, waves)
-                slope = d_phase[b, at : at + L]
-                slope[:] = 0.0
+                slope, g = d_phase[b, at : at + L], d_audio[b, at : at + L]
+                falling, rising, total = rows[8, :L], rows[9, :L], rows[10, :L]
+                frequency, masked = rows[11, :L], rows[12, :L]
+                highest = _frequency(f0_hz[b], H, first, hop, f_shift, nyquist, frequency)
+                for i in range(L):
+                    rising[i] = g[i] * weight[i]
+                    falling[i] = g[i] - rising[i]
+                total[:] = 0.0
                 for k in range(H):
                     h = k + 1
                     if h * min(f0_hz[b, t], f0_hz[b, u]) >= nyquist:
@@ -240,30 +275,30 @@ def harmonic_backward(
                         low = amplitudes[b, t, k] if low_on else 0.0
                         high = amplitudes[b, u, k] if high_on else 0.0
                         p, q = math.cos(start_phase[b, k]), math.sin(start_phase[b, k])
-                        partly = _mask(f0_hz[b], h, first, hop, f_shift, nyquist, mask)
-                        drive = g
-                        if partly:
+                        s, c = sine, cosine
+                        if h * highest >= nyquist:
+                            _mask(h, frequency, nyquist, mask)
+                            s, c = masked, wave
                             for i in range(L):
-                                masked[i] = g[i] * mask[i]
-                            drive = masked
-                        for i in range(L):
-                            wave[i] = drive[i] * (p * sine[i] + q * cosine[i])
-                        total, rising = _sums(wave, weight)
+                                s[i] = mask[i] * sine[i]
+                                c[i] = mask[i] * cosine[i]
+                        s_falling, s_rising = _projections(s, falling, rising)
+                        c_falling, c_rising = 0.0, 0.0
+                        if phased:
+                            c_falling, c_rising = _projections(c, falling, rising)
                         if low_on:
-                            d_segment[b, t, 0, k] += total - rising
+                            d_segment[b, t, 0, k] += p * s_falling + q * c_falling
                         if high_on:
-                            d_segment[b, t, 1, k] += rising
-                        h_low, h_rise = h * low, h * (high - low)
-                        for i in range(L):
-                            a = drive[i] * (h_low + weight[i] * h_rise)
-                            slope[i] += a * (p * cosine[i] - q * sine[i])
+                            d_segment[b, t, 1, k] += p * s_rising + q * c_rising
                         if d_segment.shape[2] == 3:
-                            for i in range(L):
-                                wave[i] = drive[i] * (p * cosine[i] - q * sine[i])
-                            total, rising = _sums(wave, weight)
-                            d_segment[b, t, 2, k] += low * total + (high - low) * rising
-                    _advance(sine0, sine, cosine0, cosine, twice)
+                            d_segment[b, t, 2, k] += low * (p * c_falling - q * s_falling)
+                            d_segment[b, t, 2, k] += high * (p * c_rising - q * s_rising)
+                        _add_wave(h * low, h * (high - low), weight, p, c, -q, s, total)
+                    _advance(sine0, sine, twice)
+                    _advance(cosine0, cosine, twice)
                     sine0, sine, cosine0, cosine = sine, sine0, cosine, cosine0
+                for i in range(L):
+                    slope[i] = g[i] * total[i]
                 first += L
 
 

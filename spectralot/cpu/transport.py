@@ -268,17 +268,16 @@ def wasserstein_1d_forward(
 
 @njit(parallel=True, cache=True, nogil=True)
 def wasserstein_1d_backward(d_value, unit, gradient):
-    """Unit gradients (R,n) times d_value (R,); one row of `gradient` takes the sum (eq. 7)."""
+    """Sums of d_value (R,) times unit gradients (R,n) over as many stretches of rows as
+    `gradient` has rows: R to keep each row's own (eq. 7)."""
     R, n = unit.shape
-    if gradient.shape[0] == R:
-        for r in prange(R):
+    G = gradient.shape[0]
+    for g in prange(G):
+        first = g * R // G
+        sums = gradient[g]
+        for k in range(n):
+            sums[k] = d_value[first] * unit[first, k]
+        for r in range(first + 1, (g + 1) * R // G):
+            row, scale = unit[r], d_value[r]
             for k in range(n):
-                gradient[r, k] = d_value[r] * unit[r, k]
-    else:
-        blocks = (n + 63) // 64
-        for block in prange(blocks):
-            first, last = block * 64, min(block * 64 + 64, n)
-            gradient[0, first:last] = 0.0
-            for r in range(R):
-                for k in range(first, last):
-                    gradient[0, k] += d_value[r] * unit[r, k]
+                sums[k] += scale * row[k]
