@@ -8,7 +8,7 @@ table 1 of arXiv:2312.14507 (Torres, Peeters, Richard, ICASSP 2024).
 Names: B batch, N samples, T frames, K bins.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -366,8 +366,8 @@ class SOT(_SpectralLoss):
             spectrum, magnitude, u_positions=self._positions, position_gradients=False,
             **self._transport,
         )  # fmt: skip
-        d_values = np.full(values.shape, 1 / values.size)
-        d_estimate += stft_magnitude_backward(transport.scaled("v", d_values), saved)
+        saved = replace(saved, scale=saved.scale / values.size)  # for the mean's gradient
+        d_estimate += stft_magnitude_backward(transport.unit("v"), saved)
         return values
 
 

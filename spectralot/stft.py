@@ -193,8 +193,10 @@ def stft_magnitude_forward(
     scale = 1 / np.sqrt(n_fft) if normalized else 1.0
     offset = _offset(n_fft, padding)
     shape = (len(x), T, n_fft // 2 + 1)
-    spectrum = np.empty(shape, np.result_type(x.dtype, np.complex64))
-    magnitude = np.empty(shape, x.dtype)
+    # one piece of memory: the C library reuses it, while two would be given back at every call
+    block = np.empty((3, np.prod(shape)), x.dtype)
+    spectrum = block[:2].reshape(-1).view(np.result_type(x.dtype, np.complex64)).reshape(shape)
+    magnitude = block[2].reshape(shape)
     cpu.stft_forward(
         x, window, int(hop_length), offset, float(scale), int(power), _scratch(n_fft, x.dtype)[0],
         spectrum, magnitude,

@@ -35,11 +35,10 @@ class TransportSaved:
     u_positions_shape: tuple
     v_positions_shape: tuple
 
-    def scaled(self, side, d_value):
-        """Gradient of the weights of side "u" or "v", for a checked `d_value` of one a row."""
+    def unit(self, side):
+        """Gradients of each row's value with respect to its weights of side "u" or "v"."""
         unit, order = getattr(self, f"d_{side}_weights"), getattr(self, f"{side}_order")
-        d_value = np.asarray(d_value, np.float64).reshape(-1)
-        return _scaled(d_value, unit, order, getattr(self, f"{side}_shape"))
+        return _unsort(unit, order).reshape(getattr(self, f"{side}_shape"))
 
 
 def wasserstein_1d_forward(
@@ -174,14 +173,15 @@ def wasserstein_1d_backward(d_value, saved):
     lead = saved.u_shape[:-1]
     d_value = checks.float_array("d_value", d_value, len(lead), dtype=np.float64)
     checks.same_shape("d_value", d_value, lead)
-    positions = tuple(
+    return tuple(
         _scaled(d_value.reshape(-1), unit, order, shape) if len(unit) else None
         for unit, order, shape in (
+            (saved.d_u_weights, saved.u_order, saved.u_shape),
+            (saved.d_v_weights, saved.v_order, saved.v_shape),
             (saved.d_u_positions, saved.u_order, saved.u_positions_shape),
             (saved.d_v_positions, saved.v_order, saved.v_positions_shape),
         )
     )
-    return saved.scaled("u", d_value), saved.scaled("v", d_value), *positions
 
 
 def _scaled(d_value, unit, order, shape):
