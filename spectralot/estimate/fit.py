@@ -225,41 +225,45 @@ def _track(x, rate, f0_hz, advance):
     loss = LIN([n for n in (2048, 1024, 512) if n >= n_fft / 2] or n_fft, padding="center")
     target = loss.prepare(x.astype(np.float32))
     logs = np.log(np.maximum(_read_frames(x, rate, f0_hz, T, H, n_fft), 1e-6))
-    smooth = _Smoother(T)
+    smooth = _Smoother(T, 2.5)
+    # within a period or two nothing tells a change of amplitude from the wave itself
+    smooth_amplitudes = _Smoother(T, 1 / (STEP_S * f0_hz))
     octaves, adam_f0 = np.zeros(T), Adam((T,), shared=True)
     adam_amplitudes, history = Adam((T, H)), []
     grid = dict(n_samples=len(x), sample_rate=rate, hop_length=hop)
     highest = min(0.2, np.log2(0.499 * rate / f0_hz))
     share, best, waited = 1.0, np.inf, 0
     while share > 0.04 and len(history) < MOST_STEPS:
-        f0_now, amplitudes = f0_hz * 2 ** smooth(octaves), np.exp(logs)
+        f0_now, amplitudes = f0_hz * 2 ** smooth(octaves), np.exp(smooth_amplitudes(logs))
         audio, saved = harmonic_forward(f0_now, amplitudes.astype(np.float32), **grid)
         value, d_audio = loss(target, audio)
         d_f0, d_amplitudes, _, _ = harmonic_backward(d_audio, saved)
         octaves = octaves - adam_f0.step(smooth.adjoint(d_f0 * f0_now), 0.004 * share)
         octaves = np.clip(octaves, -0.2, highest)
-        logs = logs - adam_amplitudes.step(d_amplitudes * amplitudes, 0.06 * share)
+        d_logs = smooth_amplitudes.adjoint(d_amplitudes * amplitudes)
+        logs = logs - adam_amplitudes.step(d_logs, 0.06 * share)
         history.append(value)
         advance()
         best, waited = (value, 0) if value < 0.997 * best else (best, waited + 1)
         if waited == PATIENCE:
             share, waited = 0.5 * share, 0
-    return f0_hz * 2 ** smooth(octaves), np.exp(logs), np.array(history)
+    f0_track = f0_hz * 2 ** smooth(octaves)
+    return f0_track, np.exp(smooth_amplitudes(logs)), np.array(history)
 
 
 class _Smoother:
     """Weighted mean over neighbouring frames; `adjoint` is its transpose."""
 
-    def __init__(self, n_frames, sigma=2.5):
-        offsets = np.arange(-8, 9)
-        self.kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
+    def __init__(self, n_frames, sigma):
+        reach = int(np.ceil(3 * sigma))
+        self.kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
         self.total = convolve1d(np.ones(n_frames), self.kernel, mode="constant")
 
     def __call__(self, x):
-        return convolve1d(x, self.kernel, mode="constant") / self.total
+        return (convolve1d(x, self.kernel, axis=0, mode="constant").T / self.total).T
 
     def adjoint(self, d):
-        return convolve1d(d / self.total, self.kernel, mode="constant")
+        return convolve1d((d.T / self.total).T, self.kernel, axis=0, mode="constant")
 
 
 def _result(audio, sample_rate, rate, f0_hz, amplitudes, history):
