@@ -221,7 +221,7 @@ def landscape(audio, tracks, *, losses=None, cents=None, duration_s=0.5):
     Parameters
     ----------
     audio : array_like, shape (N,)
-        The sound that was fitted.
+        The sound that was fitted. float32 is compared in float32, anything else in float64.
     tracks : HarmonicTracks
         Its fit. Amplitudes are held, f0 is multiplied by ``2**(cents / 1200)``.
     losses : dict of str to loss, optional
@@ -259,7 +259,7 @@ def landscape(audio, tracks, *, losses=None, cents=None, duration_s=0.5):
     >>> int(value.argmin()), np.sign(slope[[0, 2]])
     (1, array([-1.,  1.]))
     """
-    audio = float_array("audio", audio, 1, dtype=np.float64)
+    audio = float_array("audio", audio, 1)
     same_shape("audio", audio, (tracks.n_samples,))
     duration_s = number("duration_s", duration_s, above=0)
     cents = np.arange(-1200.0, 1201.0, 25.0) if cents is None else cents
@@ -269,7 +269,8 @@ def landscape(audio, tracks, *, losses=None, cents=None, duration_s=0.5):
     n_frames = min(n_tracked, max(1, round(duration_s / step_s)))
     energy = np.convolve((tracks.amplitudes**2).sum(axis=1), np.ones(n_frames), mode="valid")
     first = int(energy.argmax())
-    f0_hz, amplitudes = (a[first : first + n_frames] for a in (tracks.f0_hz, tracks.amplitudes))
+    frames = slice(first, first + n_frames)
+    f0_hz, amplitudes = tracks.f0_hz[frames], tracks.amplitudes[frames].astype(audio.dtype)
     x = resample(audio, tracks.sample_rate, RATE)[round(first * step_s * RATE) :]
     x = np.ascontiguousarray(x[: round(duration_s * RATE)])
     grid = dict(n_samples=len(x), sample_rate=RATE, hop_length=step_s * RATE)
