@@ -36,7 +36,20 @@ class Adam:
         self.n_steps = 0
 
     def step(self, gradient, rate):
-        """Update the state; returns what to subtract from the parameters."""
+        """Update the state by one gradient.
+
+        Parameters
+        ----------
+        gradient : ndarray, shape of the parameters
+            Gradient of what is to be made small.
+        rate : float
+            Step size.
+
+        Returns
+        -------
+        ndarray, shape of the parameters
+            What to subtract from them.
+        """
         self.n_steps += 1
         square = gradient**2
         self.mean += (1 - self.beta1) * (gradient - self.mean)

@@ -51,6 +51,7 @@ class _SpectralLoss:
         Parameters
         ----------
         target : array_like, shape (N,) or (B, N)
+            What is to be reached.
 
         Returns
         -------
@@ -67,7 +68,9 @@ class _SpectralLoss:
         Parameters
         ----------
         target : array_like or Prepared, shape (N,) or (B, N)
+            What is to be reached.
         estimate : array_like, shape of the target
+            What is to be changed.
 
         Returns
         -------
@@ -90,7 +93,9 @@ class _SpectralLoss:
         Parameters
         ----------
         target : array_like or Prepared, shape (B, N)
+            What is to be reached.
         estimate : array_like, shape (B, N)
+            What is to be changed.
 
         Returns
         -------
@@ -121,7 +126,9 @@ class _SpectralLoss:
         Parameters
         ----------
         target : array_like or Prepared, shape (N,) or (B, N)
+            What is to be reached.
         estimate : array_like, shape of the target
+            What is to be changed.
 
         Returns
         -------
@@ -288,7 +295,7 @@ class MSS(_Vertical):
 
 
 class SOT(_SpectralLoss):
-    r"""Spectral optimal transport: how far must energy move along the frequency axis?
+    r"""Spectral optimal transport: how far energy must move along the frequency axis.
 
     .. math:: L = \frac{1}{BT} \sum_{b,t} W_p^p\big(|X|^{power}, |Y|^{power}\big)
 
@@ -407,6 +414,7 @@ class WeightedSum:
         Parameters
         ----------
         target : array_like, shape (N,) or (B, N)
+            What is to be reached.
 
         Returns
         -------
@@ -421,7 +429,9 @@ class WeightedSum:
         Parameters
         ----------
         target : array_like, shape (N,) or (B, N), or what `prepare` returned
+            What is to be reached.
         estimate : array_like, shape of the target
+            What is to be changed.
 
         Returns
         -------
@@ -443,7 +453,9 @@ class WeightedSum:
         Parameters
         ----------
         target : array_like, shape (N,) or (B, N), or what `prepare` returned
+            What is to be reached.
         estimate : array_like, shape of the target
+            What is to be changed.
 
         Returns
         -------

@@ -36,7 +36,18 @@ class TransportSaved:
     v_positions_shape: tuple
 
     def unit(self, side):
-        """Gradients of each row's value with respect to its weights of side "u" or "v"."""
+        """Gradients of each row's value with respect to its weights of one side.
+
+        Parameters
+        ----------
+        side : {"u", "v"}
+            Target or estimate.
+
+        Returns
+        -------
+        ndarray, shape of the weights
+            In the caller's order.
+        """
         unit, order = getattr(self, f"d_{side}_weights"), getattr(self, f"{side}_order")
         return _unsort(unit, order).reshape(getattr(self, f"{side}_shape"))
 
