@@ -3,6 +3,7 @@
 Everything heavy is imported inside the commands, so that ``--help`` answers at once.
 """
 
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ class _Refused(click.ClickException):
 @click.version_option(__version__, prog_name="spectralot")
 def main():
     """Read f0 and harmonic amplitudes out of recordings."""
+    # threads that spin while they wait take the processor from others; read as Numba starts
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @main.command()

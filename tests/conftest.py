@@ -5,6 +5,8 @@ from pathlib import Path
 
 # a machine with a single core can still compare one Numba thread with two
 os.environ.setdefault("NUMBA_NUM_THREADS", "2")
+# threads that spin while they wait slow each other down on a busy machine
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pytest

@@ -49,7 +49,8 @@ def fit_note(audio, sample_rate, *, fmin=40.0, fmax=None, progress=False):
     Parameters
     ----------
     audio : array_like, shape (N,)
-        One note of a harmonic sound, at least 64 ms long; silence around it does no harm.
+        One note of a harmonic sound, at least 1024 samples long at the rate of the fit (64 ms at
+        16 kHz); silence around it does no harm.
     sample_rate : float
         Samples per second. The fit runs at 16 kHz or the given rate if that is lower, so
         partials above 8 kHz stay in the residual.
@@ -70,7 +71,7 @@ def fit_note(audio, sample_rate, *, fmin=40.0, fmax=None, progress=False):
     Raises
     ------
     ParameterError
-        If the audio is empty, silent, not finite or shorter than 64 ms, or the range is not
+        If the audio is empty, silent, not finite or too short, or the range is not
         0 < fmin < fmax < half the rate of the fit.
 
     References
