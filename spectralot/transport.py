@@ -143,8 +143,11 @@ def wasserstein_1d_forward(
     block = np.empty((R + rows) * (n + m), dtype)
     parts = np.split(block, np.cumsum([R * n, R * m, rows * n]))
     unit = [a.reshape(-1, w) for a, w in zip(parts, (n, m, n, m), strict=True)]
-    scratch = np.empty((min(_PARTS, (R + 1) // 2), 2, 3, n + m + 2))
-    cpu.wasserstein_1d_forward(u, v, x, y, p, mass == "cutoff", mass_floor, scratch, value, *unit)
+    P = min(_PARTS, (R + 3) // 4)
+    size = 4 * (n + m + 4)
+    scratch = np.empty((P, size)), np.empty((P, size), np.uint32), np.empty((P, 4, max(n, m) + 1))
+    cut = mass == "cutoff"
+    cpu.wasserstein_1d_forward(u, v, x, y, p, cut, mass_floor, *scratch, value, *unit)
     if np.isnan(value).any():
         _refuse("u_weights", u)
         _refuse("v_weights", v)

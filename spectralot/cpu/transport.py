@@ -1,4 +1,4 @@
-"""1-D optimal transport: one merge of two running sums a row.
+"""1-D optimal transport: one merge of two running sums a row, then one walk down either side.
 
 Equations: docs/derivations/transport.md. u_weights (R,n) and v_weights (R,m); u_positions
 (1 or R,n+1) and v_positions (1 or R,m+1), float64, ascending, the last one given twice. Levels
@@ -29,37 +29,29 @@ def _cost(d, p):
 
 
 @njit
-def _running_sum(x, out):
-    """Running sum by quarters at once, which hides the latency of the additions."""
-    n = x.shape[0]
-    q = n // 4
+def _running_sums(weights, rows, levels, first, size):
+    """Running sums of four rows at once, which hides the latency of the additions."""
+    r0, r1, r2, r3 = rows
+    w0, w1, w2, w3 = weights[r0], weights[r1], weights[r2], weights[r3]
+    n = w0.shape[0]
+    L0, L1 = levels[first : first + n], levels[first + size : first + size + n]
+    first += 2 * size
+    L2, L3 = levels[first : first + n], levels[first + size : first + size + n]
     s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-    for i in range(q):
-        s0 += x[i]
-        s1 += x[q + i]
-        s2 += x[2 * q + i]
-        s3 += x[3 * q + i]
-        out[i] = s0
-        out[q + i] = s1
-        out[2 * q + i] = s2
-        out[3 * q + i] = s3
-    for i in range(4 * q, n):
-        s3 += x[i]
-        out[i] = s3
-    s1 += s0
-    s2 += s1
-    for i in range(q):
-        out[q + i] += s0
-        out[2 * q + i] += s1
-    for i in range(3 * q, n):
-        out[i] += s2
-    return out[n - 1]
+    for k in range(n):
+        s0 += w0[k]
+        s1 += w1[k]
+        s2 += w2[k]
+        s3 += w3[k]
+        L0[k] = s0
+        L1[k] = s1
+        L2[k] = s2
+        L3[k] = s3
 
 
 @njit
-def _mass(weights, sums):
-    """Running sums of a row and their total; NaN if a weight is negative, NaN or infinite."""
-    total = _running_sum(weights, sums)
+def _mass(weights, total):
+    """The total of a row's weights; NaN if a weight is negative, NaN or infinite."""
     bad = 0
     for i in range(weights.shape[0]):
         bad |= 0 if weights[i] >= 0.0 else 1
@@ -68,26 +60,31 @@ def _mass(weights, sums):
 
 @njit
 def _scale(levels, n, mass, counts):
-    """Levels in [0, 1], the last at 1: missing mass stands at the last position. Then a stop.
+    """Levels in [0, 1] between a 0 and a stop, the last at 1: missing mass stands there.
 
     A row that does not count is all 1, so that the merge is safe whatever the weights were.
     """
-    scale = 1.0 / mass if counts else 0.0
-    for i in range(n):
-        levels[i] = min(levels[i] * scale, 1.0) if counts else 1.0
-    levels[n - 1] = 1.0
-    levels[n] = 2.0
+    if counts:
+        scale = 1.0 / mass
+        for i in range(n):
+            levels[i + 1] = min(levels[i + 1] * scale, 1.0)
+    else:
+        levels[:] = 1.0
+    levels[0] = 0.0
+    levels[n] = 1.0
+    levels[n + 1] = 2.0
 
 
 @njit
 def _levels(u_weights, v_weights, cutoff, mass_floor, levels):
-    """Levels of one row, U's n + 1 then V's m + 1; both masses, and whether the row counts.
+    """Running sums of one row, U's n + 2 then V's m + 2, become levels; both masses, and
+    whether the row counts.
 
     The masses are NaN if a weight is negative, NaN or infinite.
     """
     n, m = u_weights.shape[0], v_weights.shape[0]
-    U, V = levels[: n + 1], levels[n + 1 :]
-    u_mass, v_mass = _mass(u_weights, U), _mass(v_weights, V)
+    U, V = levels[: n + 2], levels[n + 2 :]
+    u_mass, v_mass = _mass(u_weights, U[n]), _mass(v_weights, V[m])
     valid = u_mass + v_mass >= 0.0
     if cutoff:
         v_mass = u_mass
@@ -101,45 +98,81 @@ def _levels(u_weights, v_weights, cutoff, mass_floor, levels):
 
 
 @njit(forceinline=True)
-def _step(state, x, y, U, V, U_bits, V_bits, slopes, moved, p):
-    """Pass one level, the lower of U[i] and V[j] (eq. 2).
+def _step(bits, met, i, j):
+    """Pass one level, the lower of those at i and j; each remembers the other.
 
-    Adds to the value, and stores for the level passed (U's first, then V's) the value's
-    derivative with respect to it (eq. 4) and the running sum of step * slope, for the positions
-    (eq. 6). Selecting by integer comparison of the bits keeps the loop free of branches, which
-    would be mispredicted every other time.
+    Both are stored at every step, whichever is passed: what stays is the last, when it was
+    passed. There is no branch, which would be mispredicted every other time.
     """
-    i, j, before, here, slope, value, sum_moved, ties = state
-    c = np.uint64(U_bits[i] <= V_bits[j])
-    ties += np.uint64(U_bits[i] == V_bits[j])
-    level = min(U[i], V[j])
-    value += (level - before) * here
-    sum_moved += (level - before) * slope
-    at = i if c == ONE else np.uint64(U.shape[0]) + j
-    i, j = i + c, j + (ONE - c)
-    there, slope = _cost(x[i] - y[j], p)
-    slopes[at] = here - there
-    moved[at] = sum_moved
-    return i, j, level, there, slope, value, sum_moved, ties
+    met[i] = j
+    met[j] = i
+    c = np.uint64(bits[i] <= bits[j])
+    return i + c, j + (ONE - c)
 
 
 @njit
-def _merge(x0, y0, rows0, x1, y1, rows1, n, m, p):
-    """Walk the levels of two rows at once, so that the processor waits for neither.
+def _merge(levels, met, n, m):
+    """Walk the levels of four rows at once, so that the processor waits for none of them.
 
-    Returns value and number of ties of each; both last levels are 1, which is one tie.
+    met: for each level the index of the level of the other side that is next as it is passed.
+    All rows lie in one array, and so do both sides: a row then needs two registers only. The
+    bits of floats that are not negative compare as the floats do, in less time.
     """
-    U0, V0, slopes0, moved0 = rows0[0, : n + 1], rows0[0, n + 1 :], rows0[1], rows0[2]
-    U1, V1, slopes1, moved1 = rows1[0, : n + 1], rows1[0, n + 1 :], rows1[1], rows1[2]
-    Ub0, Vb0, Ub1, Vb1 = U0.view(np.int64), V0.view(np.int64), U1.view(np.int64), V1.view(np.int64)
-    here0, slope0 = _cost(x0[0] - y0[0], p)
-    here1, slope1 = _cost(x1[0] - y1[0], p)
-    state0 = (ZERO, ZERO, 0.0, here0, slope0, 0.0, 0.0, ZERO)
-    state1 = (ZERO, ZERO, 0.0, here1, slope1, 0.0, 0.0, ZERO)
+    bits = levels.view(np.int64)
+    row = np.uint64(n + m + 4)
+    i0, j0 = ONE, np.uint64(n + 3)
+    i1, j1 = i0 + row, j0 + row
+    i2, j2 = i1 + row, j1 + row
+    i3, j3 = i2 + row, j2 + row
     for _ in range(n + m):
-        state0 = _step(state0, x0, y0, U0, V0, Ub0, Vb0, slopes0, moved0, p)
-        state1 = _step(state1, x1, y1, U1, V1, Ub1, Vb1, slopes1, moved1, p)
-    return state0[5], state0[7], state1[5], state1[7]
+        i0, j0 = _step(bits, met, i0, j0)
+        i1, j1 = _step(bits, met, i1, j1)
+        i2, j2 = _step(bits, met, i2, j2)
+        i3, j3 = _step(bits, met, i3, j3)
+
+
+@njit(forceinline=True)
+def _walk(x, own, met, levels, y, first, top, p, moves, sums, moved):
+    """One side's steps from level `top` - 1 down: value (eq. 2), sum of slope * level, ties.
+
+    sums: sum of the slopes by level (eq. 4) from each level up; moved: so of the widths times the
+    slopes of the cost (eq. 6). The last position stands twice, so the last level's slope is 0.
+    """
+    value, offset, slopes, shift, ties = 0.0, 0.0, 0.0, 0.0, 0
+    level = own[top]
+    k = np.uint64(top)
+    for _ in range(top):
+        k -= ONE
+        at = np.uint64(met[k])
+        facing, before, below = y[at - first], levels[at - ONE], own[k]
+        ties += before == level
+        here, tilt = _cost(x[k] - facing, p)
+        there, _ = _cost(x[k + ONE] - facing, p)
+        width = level - max(below, before)
+        value += width * here
+        slopes += here - there
+        offset += (here - there) * level
+        sums[k] = slopes
+        if moves:
+            shift += width * tilt
+            moved[k] = shift
+        level = below
+    sums[top:] = 0.0
+    if moves:
+        moved[top:] = 0.0
+    return value, offset, ties
+
+
+@njit
+def _side(x, own, met, levels, y, first, top, p, sums, moved):
+    """_walk with p and the choice of gradients as constants: loops without a branch."""
+    if p == 2.0 and moved.shape[0] > 0:
+        return _walk(x, own, met, levels, y, first, top, 2.0, True, sums, moved)
+    if p == 2.0:
+        return _walk(x, own, met, levels, y, first, top, 2.0, False, sums, moved)
+    if p == 1.0:
+        return _walk(x, own, met, levels, y, first, top, 1.0, moved.shape[0] > 0, sums, moved)
+    return _walk(x, own, met, levels, y, first, top, p, moved.shape[0] > 0, sums, moved)
 
 
 @njit
@@ -170,100 +203,145 @@ def _mend_ties(x, y, U, V, u_slopes, v_slopes, p):
 
 
 @njit
-def _dot(x, y):
-    """Sum of x * y as four running sums: a fixed order that vectorises."""
-    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-    whole = x.shape[0] // 4 * 4
-    for i in range(0, whole, 4):
-        s0 += x[i] * y[i]
-        s1 += x[i + 1] * y[i + 1]
-        s2 += x[i + 2] * y[i + 2]
-        s3 += x[i + 3] * y[i + 3]
-    for i in range(whole, x.shape[0]):
-        s0 += x[i] * y[i]
-    return (s0 + s1) + (s2 + s3)
+def _slopes(x, met, y, first, p, slopes):
+    """Slopes by level (eq. 4), to be mended."""
+    for k in range(slopes.shape[0]):
+        facing = y[np.uint64(met[k]) - first]
+        here, _ = _cost(x[k] - facing, p)
+        there, _ = _cost(x[k + 1] - facing, p)
+        slopes[k] = here - there
 
 
 @njit
-def _weight_gradient(slopes, sums, offset, mass, d_weights):
+def _sum_again(slopes, levels, top, sums):
+    """Sums of mended slopes from each level up, and the sum of slope * level."""
+    total, offset = 0.0, 0.0
+    for k in range(top - 1, -1, -1):
+        total += slopes[k]
+        offset += slopes[k] * levels[k]
+        sums[k] = total
+    return offset
+
+
+@njit
+def _weight_gradient(sums, offset, mass, d_weights):
     """(sum of the slopes of this level and all above - offset) / mass (eq. 5)."""
-    n = d_weights.shape[0]
-    total = _running_sum(slopes, sums)
     scale = 1.0 / mass
-    d_weights[0] = (total - offset) * scale
-    for i in range(1, n):
-        d_weights[i] = (total - sums[i - 1] - offset) * scale
+    for k in range(d_weights.shape[0]):
+        d_weights[k] = (sums[k] - offset) * scale
 
 
 @njit
-def _position_gradient(moved, sign, d_positions):
-    """Differences of the running sums that the merge left at each level (eq. 6)."""
-    d_positions[0] = sign * moved[0]
-    for i in range(1, d_positions.shape[0]):
-        d_positions[i] = sign * (moved[i] - moved[i - 1])
+def _position_gradient(moved, other, met, first, d_positions):
+    """The own step of a position, and the other side's steps since the level before (eq. 6)."""
+    last = other[0]
+    for k in range(d_positions.shape[0]):
+        here = other[np.uint64(met[k]) - first]
+        d_positions[k] = (moved[k] - moved[k + 1]) + (here - last)
+        last = here
 
 
 @njit
-def _gradients(x, y, rows, u_mass, v_mass, ties, cutoff, p, d_u, d_v):
-    """From the slopes that the merge left for one row to the gradients of its weights."""
+def _below_one(levels):
+    """How many of a side's levels are below 1."""
+    count = levels.shape[0] - 2
+    while count > 0 and levels[count] == 1.0:
+        count -= 1
+    return count
+
+
+@njit
+def _row(x, y, levels, met, start, p, cutoff, u_mass, v_mass, work, d_u, d_v, d_x, d_y):
+    """Value and gradients of the row whose merged levels begin at `start`."""
     n, m = d_u.shape[0], d_v.shape[0]
-    U, V = rows[0, : n + 1], rows[0, n + 1 :]
-    u_slopes, v_slopes = rows[1, :n], rows[1, n + 1 : n + 1 + m]
-    if ties > 1:
-        _mend_ties(x, y, U, V, u_slopes, v_slopes, p)
-    u_slopes[n - 1] = 0.0  # the last level stays at 1, whatever the weights
-    v_slopes[m - 1] = 0.0
-    if cutoff:
-        for j in range(m - 2, -1, -1):
-            if V[j] < 1.0:
-                break
-            v_slopes[j] = 0.0  # beyond the quantile 1 the second side does not count
-    u_offset, v_offset = _dot(u_slopes, U), _dot(v_slopes, V)
+    middle = start + n + 2
+    U, V = levels[start:middle], levels[middle : middle + m + 2]
+    u_met, v_met = met[start + 1 : start + n + 1], met[middle + 1 : middle + m + 1]
+    u_first, v_first = np.uint64(start + 1), np.uint64(middle + 1)
+    u_sums, v_sums = work[0, :n], work[1, :m]
+    moves = min(d_x.shape[0], 1)
+    u_moved, v_moved = work[2, : moves * (n + 1)], work[3, : moves * (m + 1)]
+    below = _below_one(V)
+    top = below if cutoff else m  # beyond the quantile 1 the second side does not count
+    value, u_offset, _ = _side(x, U, u_met, levels, y, v_first, n, p, u_sums, u_moved)
+    v_value, v_offset, ties = _side(y, V, v_met, levels, x, u_first, top, p, v_sums, v_moved)
+    if d_x.shape[0] > 0:
+        _position_gradient(u_moved, v_moved, u_met, v_first, d_x)
+        _position_gradient(v_moved, u_moved, v_met, u_first, d_y)
+    zeros = 0  # levels of V that only equal the 0 before U's first level
+    while U[1] > 0.0 and zeros < top and V[zeros + 1] == 0.0:
+        zeros += 1
+    # at the level 1 all is tied, which matters only if both sides reach it early
+    if ties > top - below + zeros or (below < m - 1 and _below_one(U) < n - 1):
+        u_slopes, v_slopes = work[2, :n], work[3, :m]
+        _slopes(x, u_met, y, v_first, p, u_slopes)
+        _slopes(y, v_met, x, u_first, p, v_slopes)
+        _mend_ties(x, y, U[1:], V[1:], u_slopes, v_slopes, p)
+        u_offset = _sum_again(u_slopes, U[1:], n, u_sums)
+        v_offset = _sum_again(v_slopes, V[1:], top, v_sums)
     if cutoff:
         u_offset += v_offset
         v_offset = 0.0
-    _weight_gradient(u_slopes, U, u_offset, u_mass, d_u)
-    _weight_gradient(v_slopes, V, v_offset, v_mass, d_v)
+    _weight_gradient(u_sums, u_offset, u_mass, d_u)
+    _weight_gradient(v_sums, v_offset, v_mass, d_v)
+    return value + v_value
+
+
+@njit
+def _four_levels(u_weights, v_weights, r, cutoff, mass_floor, levels):
+    """Levels of rows r to r + 3, or of the last one instead; their masses, as of _levels."""
+    R, n = u_weights.shape
+    a, b, c, d = r, min(r + 1, R - 1), min(r + 2, R - 1), min(r + 3, R - 1)
+    size = n + v_weights.shape[1] + 4
+    _running_sums(u_weights, (a, b, c, d), levels, 1, size)
+    _running_sums(v_weights, (a, b, c, d), levels, n + 3, size)
+    L0, L1 = levels[:size], levels[size : 2 * size]
+    L2, L3 = levels[2 * size : 3 * size], levels[3 * size :]
+    return (
+        _levels(u_weights[a], v_weights[a], cutoff, mass_floor, L0),
+        _levels(u_weights[b], v_weights[b], cutoff, mass_floor, L1),
+        _levels(u_weights[c], v_weights[c], cutoff, mass_floor, L2),
+        _levels(u_weights[d], v_weights[d], cutoff, mass_floor, L3),
+    )
 
 
 @njit(parallel=True, cache=True, nogil=True)
 def wasserstein_1d_forward(
-    u_weights, v_weights, u_positions, v_positions, p, cutoff, mass_floor, scratch, value,
-    d_u, d_v, d_x, d_y,
+    u_weights, v_weights, u_positions, v_positions, p, cutoff, mass_floor, levels, met, work,
+    value, d_u, d_v, d_x, d_y,
 ):  # fmt: skip
     """Value of each row and its gradients (eqs. 1-6).
 
-    scratch (P,2,3,n+m+2); value (R,), NaN where a weight is negative, NaN or infinite; d_u, d_v
-    with respect to the weights; d_x, d_y to the positions, skipped if without rows. Rows go in
-    pairs; of an odd number, the last one stands for two.
+    Scratch: levels and met (P,4(n+m+4)), met uint32; work (P,4,max(n,m)+1). value (R,), NaN
+    where a weight is negative, NaN or infinite; d_u, d_v with respect to the weights; d_x, d_y
+    to the positions, skipped if without rows. Rows go in fours.
     """
     R, n = u_weights.shape
     m = v_weights.shape[1]
-    pairs = (R + 1) // 2
-    parts = scratch.shape[0]
+    flat_x, flat_y = d_x.reshape(-1), d_y.reshape(-1)  # rows of these may be empty
+    fours, parts = (R + 3) // 4, levels.shape[0]
     for part in prange(parts):
-        rows0, rows1 = scratch[part, 0], scratch[part, 1]
-        for pair in range(part * pairs // parts, (part + 1) * pairs // parts):
-            r, q = 2 * pair, min(2 * pair + 1, R - 1)
-            x0, y0 = u_positions[r % u_positions.shape[0]], v_positions[r % v_positions.shape[0]]
-            x1, y1 = u_positions[q % u_positions.shape[0]], v_positions[q % v_positions.shape[0]]
-            u0, v0, ok0 = _levels(u_weights[r], v_weights[r], cutoff, mass_floor, rows0[0])
-            u1, v1, ok1 = _levels(u_weights[q], v_weights[q], cutoff, mass_floor, rows1[0])
-            value0, ties0, value1, ties1 = _merge(x0, y0, rows0, x1, y1, rows1, n, m, p)
-            if d_x.shape[0] > 0:
-                _position_gradient(rows0[2, :n], 1.0 if ok0 else 0.0, d_x[r])
-                _position_gradient(rows1[2, :n], 1.0 if ok1 else 0.0, d_x[q])
-                _position_gradient(rows0[2, n + 1 :], -1.0 if ok0 else 0.0, d_y[r])
-                _position_gradient(rows1[2, n + 1 :], -1.0 if ok1 else 0.0, d_y[q])
-            _gradients(x0, y0, rows0, u0, v0, ties0, cutoff, p, d_u[r], d_v[r])
-            _gradients(x1, y1, rows1, u1, v1, ties1, cutoff, p, d_u[q], d_v[q])
-            value[q] = value1
-            value[r] = value0
-            for row, counts, mass in ((q, ok1, u1 + v1), (r, ok0, u0 + v0)):
-                if not counts:
-                    value[row] = 0.0 * mass  # NaN if not valid
-                    d_u[row] = 0.0
-                    d_v[row] = 0.0
+        L, M = levels[part], met[part]
+        for four in range(part * fours // parts, (part + 1) * fours // parts):
+            masses = _four_levels(u_weights, v_weights, 4 * four, cutoff, mass_floor, L)
+            _merge(L, M, n, m)
+            for k in range(min(4, R - 4 * four)):
+                r = 4 * four + k
+                x = u_positions[r % u_positions.shape[0]]
+                y = v_positions[r % v_positions.shape[0]]
+                row_x, row_y = flat_x[r * n : (r + 1) * n], flat_y[r * m : (r + 1) * m]
+                u_mass, v_mass, counts = masses[k]
+                if counts:
+                    value[r] = _row(
+                        x, y, L, M, k * (n + m + 4), p, cutoff, u_mass, v_mass, work[part],
+                        d_u[r], d_v[r], row_x, row_y,
+                    )  # fmt: skip
+                else:
+                    value[r] = 0.0 * (u_mass + v_mass)  # NaN if not valid
+                    d_u[r] = 0.0
+                    d_v[r] = 0.0
+                    row_x[:] = 0.0
+                    row_y[:] = 0.0
 
 
 @njit(parallel=True, cache=True, nogil=True)
