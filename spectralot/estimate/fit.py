@@ -34,7 +34,7 @@ STEP_S = 0.01  # between frames of the result
 EXCERPT = 8192  # samples of stages 1 and 2
 SHORTEST = 1024  # samples
 TRANSPORT_STEPS, CHOICE_STEPS, MOST_STEPS = 25, (20, 35), 300
-PATIENCE = 8  # steps of the track without a gain before the step size is halved
+PATIENCE = 12  # steps of the track without a gain before the step size is halved
 MISFIT_FLOOR = 0.1  # below it, less misfit says more about noise than about pitch
 # in octaves of misfit: 14 % less misfit pays for one octave down (benchmarks/octave_price.py)
 OCTAVE_PRICE = 0.22
