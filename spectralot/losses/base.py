@@ -1,0 +1,136 @@
+"""What all spectral losses share: targets prepared once, values by batch, item or frame."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import checks
+from ..checks import ParameterError
+from ..stft import stft_magnitude_forward
+
+__all__ = ["Prepared", "SpectralLoss"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a loss keeps of a target: the audio's shape, and its spectra in the loss's order."""
+
+    shape: tuple
+    spectra: tuple
+
+
+class SpectralLoss:
+    """A sum over one or several STFTs, each compared frame by frame."""
+
+    def __init__(self, stfts):
+        self._stfts = stfts  # keyword arguments of stft_magnitude_forward, one set a resolution
+
+    def prepare(self, target):
+        """Compute what depends on the target alone.
+
+        Parameters
+        ----------
+        target : array_like, shape (N,) or (B, N)
+            What is to be reached.
+
+        Returns
+        -------
+        Prepared
+            Accepted by every method in place of the target.
+        """
+        target = checks.float_array("target", target, (1, 2))
+        spectra = tuple(stft_magnitude_forward(target, **s)[0] for s in self._stfts)
+        return Prepared(target.shape, spectra)
+
+    def __call__(self, target, estimate):
+        """Value and gradient.
+
+        Parameters
+        ----------
+        target : array_like or Prepared, shape (N,) or (B, N)
+            What is to be reached.
+        estimate : array_like, shape of the target
+            What is to be changed.
+
+        Returns
+        -------
+        value : float
+            Mean over items, frames and, for vertical losses, bins; summed over resolutions.
+        d_estimate : ndarray, shape of the estimate
+            Gradient with respect to the estimate, float32 for a float32 estimate.
+
+        Raises
+        ------
+        ParameterError
+            If target or estimate is empty, not finite, or their shapes differ.
+        """
+        values, d_estimate = self._per_item(target, estimate)
+        return float(np.mean(values)), d_estimate
+
+    def per_item(self, target, estimate):
+        """Value of each item of a batch, and each item's own gradient.
+
+        Parameters
+        ----------
+        target : array_like or Prepared, shape (B, N)
+            What is to be reached.
+        estimate : array_like, shape (B, N)
+            What is to be changed.
+
+        Returns
+        -------
+        values : ndarray, shape (B,)
+        d_estimate : ndarray, shape (B, N)
+            Gradient of the sum of `values`: B times that of the mean.
+
+        Raises
+        ------
+        ParameterError
+            As for a call.
+        """
+        values, d_estimate = self._per_item(target, estimate)
+        return values, d_estimate * d_estimate.dtype.type(np.size(values))
+
+    def _per_item(self, target, estimate):
+        """Values of the items, and the gradient of their mean."""
+        target, estimate = self._pair(target, estimate)
+        values, d_estimate = 0.0, np.zeros_like(estimate)
+        for stft, spectrum in zip(self._stfts, target.spectra, strict=True):
+            frames = self._compare(spectrum, estimate, stft, d_estimate)
+            values = values + frames.mean(axis=-1)
+        return values, d_estimate
+
+    def per_frame(self, target, estimate):
+        """Values of the frames, not averaged.
+
+        Parameters
+        ----------
+        target : array_like or Prepared, shape (N,) or (B, N)
+            What is to be reached.
+        estimate : array_like, shape of the target
+            What is to be changed.
+
+        Returns
+        -------
+        ndarray, shape (T,) or (B, T)
+            Their mean is the value of the loss.
+
+        Raises
+        ------
+        ParameterError
+            If the loss has several resolutions, whose frames differ.
+        """
+        if len(self._stfts) > 1:
+            sizes = tuple(s["n_fft"] for s in self._stfts)
+            raise ParameterError(f"per_frame needs a loss with one n_fft, got {sizes}")
+        target, estimate = self._pair(target, estimate)
+        (stft,), (spectrum,) = self._stfts, target.spectra
+        return self._compare(spectrum, estimate, stft, np.zeros_like(estimate))
+
+    def _pair(self, target, estimate):
+        """The target prepared, the estimate checked."""
+        estimate = checks.float_array("estimate", estimate, (1, 2))
+        if not isinstance(target, Prepared):
+            target = self.prepare(target)
+        checks.same_shape("estimate", estimate, target.shape)
+        return target, estimate
