@@ -8,11 +8,10 @@ Names: T frames, H harmonics, N samples, C offsets of f0.
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from .audio import resample
 from .checks import ParameterError, float_array, integer, number, same_shape
-from .losses import LIN, SIZES, SOT
+from .landscape import landscape_of_tracks as landscape
+from .landscape import slope_accuracy
 from .stft import stft_magnitude_forward
-from .synth import harmonic_backward, harmonic_forward
 
 __all__ = [
     "landscape",
@@ -25,7 +24,6 @@ __all__ = [
 BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 PALETTE = ("#000000", "#E69F00", "#56B4E9", GREEN, BLUE, VERMILLION, "#CC79A7", GREY)
 SURE = 0.5  # confidence from which f0 is drawn
-RATE = 16000  # Hz, as in the fit
 
 
 def plot_spectrogram(ax, audio, sample_rate, tracks=None, *, n_partials=12, range_db=70.0):
@@ -215,88 +213,8 @@ def plot_loss_history(ax, tracks):
     return lines
 
 
-def landscape(audio, tracks, *, losses=None, cents=None, duration_s=0.5):
-    """Compute what a loss sees if all of f0 is wrong by an interval and all else is right.
-
-    Parameters
-    ----------
-    audio : array_like, shape (N,)
-        The sound that was fitted. float32 is compared in float32, anything else in float64.
-    tracks : HarmonicTracks
-        Its fit. Amplitudes are held, f0 is multiplied by ``2**(cents / 1200)``.
-    losses : dict of str to loss, optional
-        Losses at 16 kHz by the names that the curves shall have; if left out, ``SOT`` as in the
-        first stage of `fit_note`, and the preset ``LIN`` without frames that the end cuts.
-    cents : array_like, shape (C,), optional
-        Offsets of f0 in cents; from -1200 to 1200 in steps of 25 if left out.
-    duration_s : float
-        Length in seconds of the excerpt that is compared: the loudest, or all there is.
-
-    Returns
-    -------
-    cents : ndarray, shape (C,)
-        The offsets.
-    curves : dict of str to tuple of ndarray, shape (C,)
-        For each loss its value and its exact slope per cent.
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
-
-    Notes
-    -----
-    A frame that the end of the sound cuts has wide side lobes that turn with the phases of the
-    partials there. Under the padding "end", the presets' too, they give every loss a ripple over
-    f0 that is steeper than the rest of the curve: slopes then lead anywhere.
-
-    Examples
-    --------
-    >>> from spectralot import HarmonicTracks
-    >>> tracks = HarmonicTracks([0.0], [1000.0], [1.0], [[0.1]], [[0.0]], 16000, 8000)
-    >>> cents, curves = landscape(tracks.resynthesize(), tracks, cents=[-300, 0, 300])
-    >>> value, slope = curves["SOT"]
-    >>> int(value.argmin()), np.sign(slope[[0, 2]])
-    (1, array([-1.,  1.]))
-    """
-    audio = float_array("audio", audio, 1)
-    same_shape("audio", audio, (tracks.n_samples,))
-    duration_s = number("duration_s", duration_s, above=0)
-    cents = np.arange(-1200.0, 1201.0, 25.0) if cents is None else cents
-    cents = float_array("cents", cents, 1, dtype=np.float64)
-    n_tracked = len(tracks.time_s)
-    step_s = tracks.time_s[1] if n_tracked > 1 else tracks.n_samples / tracks.sample_rate
-    n_frames = min(n_tracked, max(1, round(duration_s / step_s)))
-    energy = np.convolve((tracks.amplitudes**2).sum(axis=1), np.ones(n_frames), mode="valid")
-    first = int(energy.argmax())
-    frames = slice(first, first + n_frames)
-    f0_hz, amplitudes = tracks.f0_hz[frames], tracks.amplitudes[frames].astype(audio.dtype)
-    x = resample(audio, tracks.sample_rate, RATE)[round(first * step_s * RATE) :]
-    x = np.ascontiguousarray(x[: round(duration_s * RATE)])
-    grid = dict(n_samples=len(x), sample_rate=RATE, hop_length=step_s * RATE)
-    curves = {}
-    for name, loss in (_default_losses(len(x)) if losses is None else losses).items():
-        target, values, slopes = loss.prepare(x), np.empty(len(cents)), np.empty(len(cents))
-        for i, ratio in enumerate(2 ** (cents / 1200)):
-            estimate, saved = harmonic_forward(ratio * f0_hz, amplitudes, **grid)
-            values[i], d_estimate = loss(target, estimate)
-            d_f0_hz = harmonic_backward(d_estimate, saved)[0]
-            slopes[i] = (d_f0_hz * ratio * f0_hz).sum() * np.log(2) / 1200
-        curves[name] = values, slopes
-    return cents, curves
-
-
-def _default_losses(n_samples):
-    n_fft = 1 << int(np.log2(min(n_samples, 4096)))
-    transport = SOT(
-        n_fft, hop_length=n_fft // 4, window="hann", padding="none",
-        frequency_axis="log", p=1, mass="balanced", sample_rate=RATE,
-    )  # fmt: skip
-    return {"SOT": transport, "LIN": LIN([n for n in SIZES if n <= n_samples], padding="none")}
-
-
 def plot_landscape(ax, cents, curves):
-    """Draw what `landscape` computed: each loss over the offset of f0, and where its slope leads.
+    """Draw a landscape: each loss over the offset of f0, and where its slope leads.
 
     Parameters
     ----------
@@ -339,7 +257,7 @@ def plot_landscape(ax, cents, curves):
         same_shape("values", values, cents.shape)
         same_shape("slopes", slopes, cents.shape)
         towards = slopes * cents > 0
-        share = 100 * towards[cents != 0].mean()
+        share = 100 * slope_accuracy(cents, slopes)
         label = f"{name}: {share:.0f} % of slopes lead to the note"
         lines += ax.plot(
             cents, values / max(values.max(), 1e-300), color=color, lw=1.6, label=label

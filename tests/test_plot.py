@@ -95,29 +95,6 @@ def test_loss_history_puts_the_stages_one_after_the_other(ax, tracks):
     assert ax.get_yscale() == "log"
 
 
-def test_landscape_of_transport_is_a_bowl_and_its_slope_is_the_derivative(audio, tracks):
-    cents, curves = plot.landscape(audio, tracks, cents=np.arange(-600.0, 601.0, 100.0))
-    assert list(curves) == ["SOT", "LIN"]
-    values, slopes = curves["SOT"]
-    assert values.argmin() == 6
-    assert (np.diff(values[:7]) < 0).all() and (np.diff(values[6:]) > 0).all()
-    assert (slopes[cents != 0] * cents[cents != 0] > 0).all()
-    _, close = plot.landscape(audio, tracks, cents=[149.99, 150.0, 150.01])
-    for value, slope in close.values():
-        assert slope[1] == pytest.approx((value[2] - value[0]) / 0.02, rel=2e-3)
-
-
-def test_landscape_takes_other_losses_rates_and_short_sounds():
-    frame = [0.0], [200.0], [1.0], [[0.3]], [[0.0]]
-    tracks = so.HarmonicTracks(*frame, 44100, 4000)
-    found = plot.landscape(
-        tracks.resynthesize(), tracks, cents=[-50, 0, 50], losses={"mine": so.LIN(512)}
-    )
-    assert found[1]["mine"][0].argmin() == 1
-    _, curves = plot.landscape(tracks.resynthesize(), tracks, cents=[-50, 0, 50])
-    assert [values.argmin() for values, _ in curves.values()] == [1, 1]
-
-
 def test_triangles_point_downhill_and_are_filled_towards_the_note(ax):
     cents = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
     slopes = np.array([1.0, -1.0, 0.0, 1.0, 1.0])  # the first leads away
@@ -141,8 +118,6 @@ def test_wrong_arguments_are_named(audio, tracks):
     silent = so.HarmonicTracks([0.0], [100.0], [1.0], [[0.3]], [[0.0]], RATE, 100)
     with pytest.raises(ParameterError, match="tracks must hold a loss history, got none"):
         plot.plot_loss_history(ax, silent)
-    with pytest.raises(ParameterError, match=r"audio must have shape \(8160,\), got \(8159,\)"):
-        plot.landscape(audio[:-1], tracks)
     with pytest.raises(ParameterError, match=r"slopes must have shape \(2,\), got \(3,\)"):
         plot.plot_landscape(ax, [1.0, 2.0], {"L": ([1.0, 2.0], [1.0, 2.0, 3.0])})
     assert not ax.lines and not ax.images

@@ -1,0 +1,246 @@
+"""Landscapes: what a loss sees of a sound while f0 alone is wrong, and how well its slopes lead.
+
+Names: N samples, T frames, H harmonics, C offsets of f0.
+"""
+
+import numpy as np
+
+from .audio import resample
+from .checks import ParameterError, float_array, number, same_shape
+from .losses import LIN, SIZES, SOT
+from .synth import harmonic_backward, harmonic_forward
+
+__all__ = ["landscape", "landscape_of_tracks", "minimum_error", "slope_accuracy"]
+
+RATE = 16000  # Hz, as in the fit
+_BATCH = 1 << 18  # samples that are rendered and compared at once: some megabytes
+
+
+def landscape(target, f0_hz, amplitudes, losses, *, cents=None, sample_rate=16000, hop_length=None):
+    """Compute each loss and its slope over an error of f0, all else being held.
+
+    Parameters
+    ----------
+    target : array_like, shape (N,)
+        The sound. float32 is compared in float32, anything else in float64.
+    f0_hz : float or array_like, shape (T,)
+        Its true fundamental frequency in Hz. Candidates have ``f0_hz * 2**(cents / 1200)``.
+    amplitudes : array_like, shape (H,) or (T, H)
+        Linear peak amplitudes of the candidates' harmonics, the target's own or others.
+    losses : dict of str to loss
+        Losses by the names that the results shall have.
+    cents : array_like, shape (C,), optional
+        Offsets of f0 in cents; from -1200 to 1200 in steps of 25 if left out.
+    sample_rate : float
+        Samples per second.
+    hop_length : float, optional
+        Samples between frames, as in `spectralot.harmonic_forward`.
+
+    Returns
+    -------
+    cents : ndarray, shape (C,)
+        The offsets.
+    curves : dict of str to tuple of ndarray, shape (C,)
+        For each loss its value and its exact slope per cent.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule, or an offset brings f0 to half the sample rate.
+
+    Notes
+    -----
+    With candidate f0 ``g = f0 * 2**(c / 1200)`` the slope is ``dL/dc = sum_t dL/dg_t g_t ln 2 /
+    1200``, through the backward passes of loss and synthesizer.
+
+    A frame that the end of the sound cuts has wide side lobes that turn with the phases of the
+    partials there. Under the padding "end", the presets' too, they give every loss a ripple over
+    f0 that is steeper than the rest of the curve: slopes then lead anywhere.
+
+    References
+    ----------
+    Turian, Henry, "I'm Sorry for Your Loss: Spectrally-Based Audio Distances Are Bad at Pitch",
+    ICBINB workshop 2020, arXiv:2012.04572. Torres, Peeters, Richard, ICASSP 2024,
+    arXiv:2312.14507.
+
+    Examples
+    --------
+    >>> from spectralot import SOT, harmonic_forward
+    >>> from spectralot.landscape import landscape, minimum_error, slope_accuracy
+    >>> target, _ = harmonic_forward([440.0], [[0.5, 0.2]], n_samples=4096, sample_rate=16000)
+    >>> loss = SOT(2048, padding="none", frequency_axis="log", p=1, mass="balanced")
+    >>> cents, curves = landscape(target, 440.0, [0.5, 0.2], {"SOT": loss})
+    >>> values, slopes = curves["SOT"]
+    >>> minimum_error(cents, values), slope_accuracy(cents, slopes)
+    (0.0, 1.0)
+    """
+    target = float_array("target", target, 1)
+    f0_hz = np.atleast_1d(float_array("f0_hz", f0_hz, (0, 1), dtype=np.float64))
+    amplitudes = np.atleast_2d(float_array("amplitudes", amplitudes, (1, 2), dtype=target.dtype))
+    n_frames = max(len(f0_hz), len(amplitudes))
+    for name, array in (("f0_hz", f0_hz), ("amplitudes", amplitudes)):
+        if len(array) not in (1, n_frames):
+            raise ParameterError(f"{name} must have 1 or {n_frames} frames, got {len(array)}")
+    if not losses:
+        raise ParameterError(f"losses must name at least one loss, got {losses!r}")
+    cents = np.arange(-1200.0, 1201.0, 25.0) if cents is None else cents
+    cents = float_array("cents", cents, 1, dtype=np.float64)
+    candidates_hz = 2.0 ** (cents[:, None] / 1200) * np.broadcast_to(f0_hz, n_frames)
+    grid = dict(n_samples=len(target), sample_rate=sample_rate, hop_length=hop_length)
+
+    size = min(len(cents), max(1, _BATCH // len(target)))
+    held = np.broadcast_to(amplitudes, (size, n_frames, amplitudes.shape[1]))
+    compare = {name: _comparison(loss, target, size) for name, loss in losses.items()}
+    curves = {name: (np.empty(len(cents)), np.empty(len(cents))) for name in losses}
+    for first in range(0, len(cents), size):
+        # a last batch that would be too small takes some of the one before again
+        rows = slice(min(first, len(cents) - size), min(first + size, len(cents)))
+        estimates, saved = harmonic_forward(candidates_hz[rows], held, **grid)
+        for name, (values, slopes) in curves.items():
+            values[rows], d_estimates = compare[name](estimates)
+            d_f0_hz = harmonic_backward(d_estimates, saved)[0]
+            slopes[rows] = (d_f0_hz * candidates_hz[rows]).sum(axis=1) * np.log(2) / 1200
+    return cents, curves
+
+
+def _comparison(loss, target, size):
+    """Function of estimates (size, N) that gives each one's value and gradient."""
+    if hasattr(loss, "per_item"):
+        tiled = loss.prepare(np.tile(target, (size, 1)))
+        return lambda estimates: loss.per_item(tiled, estimates)
+    prepared = loss.prepare(target)
+
+    def one_by_one(estimates):
+        values, d_estimates = zip(*(loss(prepared, one) for one in estimates), strict=True)
+        return values, np.stack(d_estimates)
+
+    return one_by_one
+
+
+def landscape_of_tracks(audio, tracks, *, losses=None, cents=None, duration_s=0.5):
+    """Compute the landscape of a recording around its fit.
+
+    Parameters
+    ----------
+    audio : array_like, shape (N,)
+        The sound that was fitted. float32 is compared in float32, anything else in float64.
+    tracks : HarmonicTracks
+        Its fit, the candidate at offset 0; amplitudes are held.
+    losses : dict of str to loss, optional
+        Losses at 16 kHz by the names that the curves shall have; if left out, ``SOT`` as in the
+        first stage of `fit_note`, and the preset ``LIN`` without frames that the end cuts.
+    cents : array_like, shape (C,), optional
+        Offsets of f0 in cents; from -1200 to 1200 in steps of 25 if left out.
+    duration_s : float
+        Length in seconds of the excerpt that is compared: the loudest, or all there is.
+
+    Returns
+    -------
+    cents : ndarray, shape (C,)
+        The offsets.
+    curves : dict of str to tuple of ndarray, shape (C,)
+        For each loss its value and its exact slope per cent.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule.
+
+    Examples
+    --------
+    >>> from spectralot import HarmonicTracks
+    >>> from spectralot.landscape import landscape_of_tracks
+    >>> tracks = HarmonicTracks([0.0], [1000.0], [1.0], [[0.1]], [[0.0]], 16000, 8000)
+    >>> cents, curves = landscape_of_tracks(tracks.resynthesize(), tracks, cents=[-300, 0, 300])
+    >>> value, slope = curves["SOT"]
+    >>> int(value.argmin()), np.sign(slope[[0, 2]])
+    (1, array([-1.,  1.]))
+    """
+    audio = float_array("audio", audio, 1)
+    same_shape("audio", audio, (tracks.n_samples,))
+    duration_s = number("duration_s", duration_s, above=0)
+    n_tracked = len(tracks.time_s)
+    step_s = tracks.time_s[1] if n_tracked > 1 else tracks.n_samples / tracks.sample_rate
+    n_frames = min(n_tracked, max(1, round(duration_s / step_s)))
+    energy = np.convolve((tracks.amplitudes**2).sum(axis=1), np.ones(n_frames), mode="valid")
+    first = int(energy.argmax())
+    frames = slice(first, first + n_frames)
+    x = resample(audio, tracks.sample_rate, RATE)[round(first * step_s * RATE) :]
+    x = x[: round(duration_s * RATE)]
+    return landscape(
+        x, tracks.f0_hz[frames], tracks.amplitudes[frames],
+        _default_losses(len(x)) if losses is None else losses,
+        cents=cents, sample_rate=RATE, hop_length=step_s * RATE,
+    )  # fmt: skip
+
+
+def _default_losses(n_samples):
+    n_fft = 1 << int(np.log2(min(n_samples, 4096)))
+    transport = SOT(
+        n_fft, hop_length=n_fft // 4, window="hann", padding="none",
+        frequency_axis="log", p=1, mass="balanced", sample_rate=RATE,
+    )  # fmt: skip
+    return {"SOT": transport, "LIN": LIN([n for n in SIZES if n <= n_samples], padding="none")}
+
+
+def slope_accuracy(cents, slopes):
+    """Share of the offsets at which descent goes towards the truth.
+
+    Parameters
+    ----------
+    cents : array_like, shape (C,)
+        Offsets of f0 in cents; 0 is left out of the count.
+    slopes : array_like, shape (C,)
+        Slopes of a loss there.
+
+    Returns
+    -------
+    float
+        From 0 to 1: how many slopes have the sign of their offset. A slope of 0 leads nowhere.
+
+    Raises
+    ------
+    ParameterError
+        If the shapes differ, or no offset is other than 0.
+
+    Examples
+    --------
+    >>> slope_accuracy([-100.0, 0.0, 100.0], [-1.0, 0.3, -0.1])
+    0.5
+    """
+    cents, slopes = float_array("cents", cents, 1), float_array("slopes", slopes, 1)
+    same_shape("slopes", slopes, cents.shape)
+    if not cents.any():
+        raise ParameterError("cents must hold an offset other than 0, got zeros only")
+    return float((np.sign(slopes) == np.sign(cents))[cents != 0].mean())
+
+
+def minimum_error(cents, values):
+    """Offset of the global minimum.
+
+    Parameters
+    ----------
+    cents : array_like, shape (C,)
+        Offsets of f0 in cents.
+    values : array_like, shape (C,)
+        Values of a loss there.
+
+    Returns
+    -------
+    float
+        In cents, with its sign; of several equal minima the farthest from 0.
+
+    Raises
+    ------
+    ParameterError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> minimum_error([-100.0, 0.0, 100.0], [2.0, 1.0, 0.5])
+    100.0
+    """
+    cents, values = float_array("cents", cents, 1), float_array("values", values, 1)
+    same_shape("values", values, cents.shape)
+    lowest = cents[values == values.min()]
+    return float(lowest[np.abs(lowest).argmax()])
