@@ -20,10 +20,24 @@ class Prepared:
 
 
 class SpectralLoss:
-    """A sum over one or several STFTs, each compared frame by frame."""
+    """A sum over one or several resolutions, each compared frame by frame.
 
-    def __init__(self, stfts):
-        self._stfts = stfts  # keyword arguments of stft_magnitude_forward, one set a resolution
+    A subclass calls this ``__init__`` and gives ``_compare(spectrum, estimate, resolution,
+    d_estimate)``, which returns the values of the frames and adds the gradient of their mean.
+
+    Parameters
+    ----------
+    resolutions : list
+        One entry for each resolution: keyword arguments of `stft_magnitude_forward`, unless the
+        subclass has its own ``_spectrum``.
+    """
+
+    def __init__(self, resolutions):
+        self._resolutions = resolutions
+
+    def _spectrum(self, target, resolution):
+        """What is kept of the target at one resolution."""
+        return stft_magnitude_forward(target, **resolution)[0]
 
     def prepare(self, target):
         """Compute what depends on the target alone.
@@ -39,7 +53,7 @@ class SpectralLoss:
             Accepted by every method in place of the target.
         """
         target = checks.float_array("target", target, (1, 2))
-        spectra = tuple(stft_magnitude_forward(target, **s)[0] for s in self._stfts)
+        spectra = tuple(self._spectrum(target, r) for r in self._resolutions)
         return Prepared(target.shape, spectra)
 
     def __call__(self, target, estimate):
@@ -95,8 +109,8 @@ class SpectralLoss:
         """Values of the items, and the gradient of their mean."""
         target, estimate = self._pair(target, estimate)
         values, d_estimate = 0.0, np.zeros_like(estimate)
-        for stft, spectrum in zip(self._stfts, target.spectra, strict=True):
-            frames = self._compare(spectrum, estimate, stft, d_estimate)
+        for resolution, spectrum in zip(self._resolutions, target.spectra, strict=True):
+            frames = self._compare(spectrum, estimate, resolution, d_estimate)
             values = values + frames.mean(axis=-1)
         return values, d_estimate
 
@@ -120,12 +134,13 @@ class SpectralLoss:
         ParameterError
             If the loss has several resolutions, whose frames differ.
         """
-        if len(self._stfts) > 1:
-            sizes = tuple(s["n_fft"] for s in self._stfts)
-            raise ParameterError(f"per_frame needs a loss with one n_fft, got {sizes}")
+        if len(self._resolutions) > 1:
+            raise ParameterError(
+                f"per_frame needs a loss with one resolution, got {len(self._resolutions)}"
+            )
         target, estimate = self._pair(target, estimate)
-        (stft,), (spectrum,) = self._stfts, target.spectra
-        return self._compare(spectrum, estimate, stft, np.zeros_like(estimate))
+        (resolution,), (spectrum,) = self._resolutions, target.spectra
+        return self._compare(spectrum, estimate, resolution, np.zeros_like(estimate))
 
     def _pair(self, target, estimate):
         """The target prepared, the estimate checked."""

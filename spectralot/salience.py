@@ -1,0 +1,222 @@
+"""Pitch salience: how strongly each candidate f0 speaks out of a spectrum, with exact gradient.
+
+A transform as those of `spectralot.transforms`, so `SOT` can transport it: spectra are then
+compared by the pitch that they have and not by where their energy lies. Derivation:
+docs/derivations/salience.md.
+
+Names: B batch, T frames, K bins, M candidates.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import checks
+from .checks import ParameterError
+from .cpu import salience as cpu
+from .stft import StftSaved
+from .transforms import STFT
+
+__all__ = ["PitchSalience"]
+
+PRIMES = (1, 2, 3, 5, 7)
+
+
+@dataclass(frozen=True)
+class SalienceSaved:
+    """What `PitchSalience.forward` hands to `PitchSalience.backward`."""
+
+    stft: StftSaved
+    rectified: np.ndarray
+    norm: np.ndarray
+
+
+class PitchSalience:
+    r"""Salience of candidate f0 over the frames of a signal.
+
+    .. math:: S[t, m] = \Big[ \sum_k \kappa\big(f_k / f_m\big)
+              \frac{|X[t, k]|}{\|X[t]\|} \Big]_+^{\,sharpness}
+
+    The kernel rewards energy at a candidate's harmonics 1, 2, 3, 5 and 7 and charges for energy
+    half way between harmonics: a subharmonic of the true f0 meets energy at few of its primes, a
+    multiple meets it where it is charged. Level and timbre matter little, and a missing
+    fundamental does not matter.
+
+    Parameters
+    ----------
+    n_fft : int
+        Frame length; it should hold at least four periods of the lowest f0 that occurs.
+    hop_length : int
+        Step between frames in samples.
+    window : str, tuple or array_like
+        As in `spectralot.stft_magnitude_forward`.
+    padding : {"end", "center", "none"}
+        As in `spectralot.frame_count`.
+    fmin, fmax : float
+        Lowest and highest candidate in Hz; leave an octave below what is expected.
+    bins_per_octave : int
+        Candidates per octave.
+    highest : float
+        Energy above this frequency in Hz is not looked at.
+    sharpness : int
+        Power of the rectified salience: high values leave the best candidate alone.
+    sample_rate : float
+        Samples per second.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule.
+
+    References
+    ----------
+    Camacho and Harris, *A sawtooth waveform inspired pitch estimator for speech and music*,
+    J. Acoust. Soc. Am. 124(3), 2008 (kernel of cosine lobes at the prime harmonics, decaying;
+    here on the magnitudes of one linear STFT, and sharpened).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralot import PitchSalience
+    >>> t = np.arange(4096) / 16000
+    >>> x = sum(np.sin(2 * np.pi * h * 220 * t) for h in (2, 3, 4, 5))  # no fundamental
+    >>> transform = PitchSalience()
+    >>> salience, saved = transform.forward(x)
+    >>> float(transform.frequencies_hz[salience[0].argmax()].round())
+    220.0
+    """
+
+    power = 1
+
+    def __init__(
+        self,
+        n_fft=2048,
+        *,
+        hop_length=256,
+        window="hann",
+        padding="none",
+        fmin=27.5,
+        fmax=4000.0,
+        bins_per_octave=24,
+        highest=5000.0,
+        sharpness=7,
+        sample_rate=16000,
+    ):
+        self._stft = STFT(
+            n_fft, hop_length=hop_length, window=window, padding=padding, sample_rate=sample_rate
+        )
+        self.sample_rate = self._stft.sample_rate
+        self.sharpness = checks.integer("sharpness", sharpness, 1)
+        bins_per_octave = checks.integer("bins_per_octave", bins_per_octave, 1)
+        fmin, fmax = checks.number("fmin", fmin, above=0), checks.number("fmax", fmax, above=0)
+        highest = checks.number("highest", highest, above=0)
+        bins_hz = self._stft.frequencies_hz
+        bins_hz = bins_hz[bins_hz <= highest]
+        if not fmin < fmax <= bins_hz[-1]:
+            raise ParameterError(
+                f"fmin and fmax must be 0 < fmin < fmax <= {bins_hz[-1]:g} Hz (highest, and half "
+                f"the sample rate), got {fmin:g}, {fmax:g}"
+            )
+        n_candidates = 1 + int(np.log2(fmax / fmin) * bins_per_octave + 1e-9)
+        self.frequencies_hz = fmin * 2 ** (np.arange(n_candidates) / bins_per_octave)
+        self.frequencies_hz.setflags(write=False)
+        kernel = _kernel(bins_hz, self.frequencies_hz)
+        self._kernels = {
+            dtype: [_banded(matrix.astype(dtype)) for matrix in (kernel, kernel.T)]
+            for dtype in (np.dtype(np.float32), np.dtype(np.float64))
+        }
+
+    def forward(self, x):
+        """Salience of the candidates.
+
+        Parameters
+        ----------
+        x : array_like, shape (N,) or (B, N)
+            Signals; float32 stays float32, anything else becomes float64.
+
+        Returns
+        -------
+        salience : ndarray, shape (T, M) or (B, T, M)
+            From 0 to 1; it does not depend on the level. 0 in silence.
+        saved : SalienceSaved
+            For `backward`.
+
+        Raises
+        ------
+        ParameterError
+            As for `spectralot.stft_magnitude_forward`.
+        """
+        magnitude, stft = self._stft.forward(x)
+        rows = magnitude.reshape(-1, magnitude.shape[-1])
+        kernel, _ = self._kernels[rows.dtype]
+        rectified = np.empty((len(rows), len(self.frequencies_hz)), rows.dtype)
+        salience, norm = np.empty_like(rectified), np.empty(len(rows))
+        cpu.salience_forward(rows, *kernel, self.sharpness, rectified, norm, salience)
+        shape = (*magnitude.shape[:-1], -1)
+        return salience.reshape(shape), SalienceSaved(stft, rectified, norm)
+
+    def backward(self, d_salience, saved):
+        """Gradient with respect to the signal.
+
+        Parameters
+        ----------
+        d_salience : array_like, shape of the salience
+            Gradient of a scalar with respect to what `forward` returned.
+        saved : SalienceSaved
+            From `forward`.
+
+        Returns
+        -------
+        ndarray, shape (N,) or (B, N)
+            With the dtype of the signal.
+
+        Raises
+        ------
+        ParameterError
+            If `d_salience` is not finite or has another shape than the salience.
+        """
+        magnitude = saved.stft.magnitude if saved.stft.batched else saved.stft.magnitude[0]
+        rows = magnitude.reshape(-1, magnitude.shape[-1])
+        shape = (*magnitude.shape[:-1], saved.rectified.shape[1])
+        d_salience = checks.float_array("d_salience", d_salience, len(shape), dtype=rows.dtype)
+        checks.same_shape("d_salience", d_salience, shape)
+        _, transposed = self._kernels[rows.dtype]
+        slopes, d_magnitude = np.empty_like(saved.rectified), np.empty_like(rows)
+        cpu.salience_backward(
+            d_salience.reshape(slopes.shape), rows, *transposed, self.sharpness, saved.rectified,
+            saved.norm, slopes, d_magnitude,
+        )  # fmt: skip
+        return self._stft.backward(d_magnitude.reshape(magnitude.shape), saved.stft)
+
+    def frame_times(self, n_samples):
+        """Centre of each frame in seconds.
+
+        Parameters
+        ----------
+        n_samples : int
+            Length of the signal.
+
+        Returns
+        -------
+        ndarray, shape (T,), float64
+        """
+        return self._stft.frame_times(n_samples)
+
+
+def _kernel(bins_hz, candidates_hz):
+    """Cosine lobes of each candidate (columns) over the bins (rows), eq. 1."""
+    q = bins_hz[:, None] / candidates_hz
+    kernel = np.zeros_like(q)
+    for prime in PRIMES:
+        off = np.abs(q - prime)
+        kernel += np.where(off < 0.75, np.where(off < 0.25, 1.0, 0.5) * np.cos(2 * np.pi * q), 0)
+    kernel /= np.maximum(q, 0.1)  # nothing lies below q = 0.25
+    return kernel / np.sqrt((np.maximum(kernel, 0) ** 2).sum(axis=0))
+
+
+def _banded(matrix):
+    """The matrix, and where each row's first and last number other than zero stand."""
+    filled = matrix != 0
+    first, last = filled.argmax(axis=1), matrix.shape[1] - filled[:, ::-1].argmax(axis=1)
+    last = np.where(filled.any(axis=1), last, first)
+    return np.ascontiguousarray(matrix), first, last
