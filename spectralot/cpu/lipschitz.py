@@ -1,0 +1,422 @@
+"""1-D transport of unequal mass: the best potential f with |f_k - f_k+1| <= d_k, point by point.
+
+Equations: docs/derivations/transport.md, sections Partial and Unbalanced. Both sides stand on one
+ascending grid of N points. What the points so far gain from f has a derivative that falls with f;
+two stacks hold its changes (knots) below and above the f of most gain, the nearest on top. From
+point to point the two stacks move apart by the gap. A point's own gain moves the best f, and the
+knots it passes change sides. Seen from the target (u) and from the estimate (v) all is
+the same with signs reversed: each stack is stored as its own side sees it.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, prange
+
+SMALLEST = 1e-300  # a mass below has no finite reciprocal, or nearly so: silence
+HIGHEST = math.exp(60.0)  # e^(2f/reach) is held between this and its reciprocal
+BLOCK = math.exp(100.0)  # the scale of the knots starts anew every 100 reaches
+
+
+@njit(error_model="numpy")
+def _mass(weights):
+    """Sum of a row; NaN if a weight is negative, NaN or infinite."""
+    total, bad = 0.0, 0
+    for k in range(weights.shape[0]):
+        total += weights[k]
+        bad |= 0 if weights[k] >= 0.0 else 1
+    return total if bad == 0 and total < math.inf else math.nan
+
+
+@njit(error_model="numpy")
+def _place(weights, at, scale, grid):
+    """Weights times scale on the grid; without indices `at` they stand there already."""
+    if at.shape[0] == 0:
+        for k in range(grid.shape[0]):
+            grid[k] = weights[k] * scale
+    else:
+        grid[:] = 0.0
+        for i in range(at.shape[0]):
+            grid[at[i]] += weights[i] * scale
+
+
+@njit(error_model="numpy")
+def _fetch(grid, at, offset, scale, gradient):
+    """(grid - offset) * scale at each weight."""
+    if at.shape[0] == 0:
+        for k in range(gradient.shape[0]):
+            gradient[k] = (grid[k] - offset) * scale
+    else:
+        for i in range(at.shape[0]):
+            gradient[i] = (grid[at[i]] - offset) * scale
+
+
+@njit(error_model="numpy")
+def _move(kept_u, kept_v, flow, pull_u, pull_v):
+    """Slopes as all mass of one side moves at a point: mean of moving up and down (eq. 17)."""
+    before = 0.0
+    for k in range(flow.shape[0]):
+        after = flow[k]
+        both = abs(before) - abs(after)
+        lean = abs(before - kept_v[k]) - abs(before + kept_u[k])
+        pull_u[k] = 0.5 * (both + lean)
+        pull_v[k] = 0.5 * (both - lean)
+        before = after
+
+
+@njit(error_model="numpy")
+def _share_pull(weights, at, scale, mass, pull, gradient):
+    """Each weight's part of the pull at its point, by mass."""
+    for i in range(gradient.shape[0]):
+        k = at[i] if at.shape[0] > 0 else i
+        part = weights[i] * scale
+        gradient[i] = pull[k] * (part / mass[k]) if part > 0.0 else 0.0
+
+
+# --- unbalanced ----------------------------------------------------------------------------------
+
+
+@njit(forceinline=True, error_model="numpy")
+def _pass_knots(A, B, grow, fall, own_a, own_b, top, other_a, other_b, other):
+    """Add to A e^-t - B e^t the knots it passes while its zero lies beyond them (eq. 23)."""
+    while top > 0:
+        a, b = own_a[top - 1] * fall, own_b[top - 1] * grow
+        # the knot stands where a e^-t = b e^t; both are negative if it came from the other side
+        if (a * B > A * b) != (a + b > 0.0) or abs(a) * HIGHEST < abs(b):
+            break
+        top -= 1
+        A += a
+        B += b
+        other_a[other] = -b * grow
+        other_b[other] = -a * fall
+        other += 1
+    return A, B, top, other
+
+
+@njit(error_model="numpy")
+def _rebase(own_a, own_b, top):
+    for i in range(top):
+        own_a[i] *= 1.0 / BLOCK
+        own_b[i] *= BLOCK
+
+
+@njit(error_model="numpy")
+def _best_ratios(a, b, grow, fall, knots, ratio):
+    """e^(2t) of most gain at each point, of the points up to it; the first with mass."""
+    left_a, left_b, right_a, right_b = knots[0], knots[1], knots[2], knots[3]
+    left, right, first = 0, 0, -1
+    q, last = 1.0, 0.0
+    for k in range(a.shape[0]):
+        g, f, A, B = grow[k], fall[k], a[k], b[k]
+        if g < last:
+            _rebase(left_a, left_b, left)
+            _rebase(right_a, right_b, right)
+        last = g
+        if A + B > 0.0:
+            A, B, left, right = _pass_knots(
+                A, B, g, f, left_a, left_b, left, right_a, right_b, right
+            )
+            B, A, right, left = _pass_knots(
+                B, A, g, f, right_a, right_b, right, left_a, left_b, left
+            )
+            A, B = max(A, a[k]), max(B, b[k])  # what rounding may have taken away
+            left_a[left], left_b[left] = A * g, B * f
+            right_a[right], right_b[right] = B * g, A * f
+            left += 1
+            right += 1
+            q = min(max(A / B, 1.0 / HIGHEST), HIGHEST)
+            if first < 0:
+                first = k
+        ratio[k] = q
+    return first
+
+
+@njit(error_model="numpy")
+def _within_reach(ratio, step, first):
+    """The best e^(2t) of all points: from the last one down, as near as the gaps allow."""
+    q = ratio[ratio.shape[0] - 1]
+    for k in range(ratio.shape[0] - 2, first - 1, -1):
+        q = min(max(ratio[k], q * step[k]), q * (1.0 / step[k]))
+        ratio[k] = q
+    ratio[:first] = q
+
+
+@njit(error_model="numpy")
+def _exchange(a, b, ratio, reach, gain_u, gain_v):
+    """Gains by target and estimate at each point, and the value (eq. 20)."""
+    value = 0.0
+    for k in range(a.shape[0]):
+        e = math.sqrt(ratio[k])
+        gain_u[k] = reach * (1.0 - 1.0 / e)
+        gain_v[k] = reach * (1.0 - e)
+        value += a[k] * gain_u[k] + b[k] * gain_v[k]
+    return max(value, 0.0)
+
+
+@njit(error_model="numpy")
+def _kept_flow(a, b, ratio, kept_u, kept_v, flow):
+    """What the plan keeps of either side, and what crosses each gap upwards (eq. 24)."""
+    total = 0.0
+    for k in range(a.shape[0]):
+        e = math.sqrt(ratio[k])
+        kept_u[k] = a[k] / e
+        kept_v[k] = b[k] * e
+        total += kept_u[k] - kept_v[k]
+        flow[k] = total
+
+
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")
+def unbalanced_1d(
+    u_weights, v_weights, u_at, v_at, grow, fall, step, reach, mass_floor, knots, work, value,
+    d_u, d_v, d_x, d_y,
+):  # fmt: skip
+    """Value of each row with mass "unbalanced", and its gradients (eqs. 18-24).
+
+    u_at, v_at (1 or R, n or m): grid points of the weights, (1, 0) if the grid is theirs.
+    grow, fall, step (1 or R, N): e^C, e^-C and e^(-2 gap), with C and gaps in reaches.
+    Scratch: knots (P,4,2N), work (P,7,N). The rest as in cpu.transport.
+    """
+    R, n = u_weights.shape
+    m, parts = v_weights.shape[1], work.shape[0]
+    flat_x, flat_y = d_x.reshape(-1), d_y.reshape(-1)  # rows of these may be empty
+    for part in prange(parts):
+        a, b, ratio, W = work[part, 0], work[part, 1], work[part, 2], work[part]
+        for r in range(part * R // parts, (part + 1) * R // parts):
+            u, v, at_u, at_v = u_weights[r], v_weights[r], u_at[r % len(u_at)], v_at[r % len(v_at)]
+            grid = r % len(grow)
+            x, y = flat_x[r * n : (r + 1) * n], flat_y[r * m : (r + 1) * m]
+            u_mass, v_mass = _mass(u), _mass(v)
+            scale = 1.0 / u_mass if u_mass > max(mass_floor, SMALLEST) else 0.0
+            if not v_mass * scale > SMALLEST:
+                value[r] = 0.0 * (u_mass + v_mass) + (reach if scale > 0.0 else 0.0)
+                d_u[r] = 0.0
+                d_v[r] = 0.0
+                x[:] = 0.0
+                y[:] = 0.0
+                continue
+            _place(u, at_u, scale, a)
+            _place(v, at_v, scale, b)
+            first = _best_ratios(a, b, grow[grid], fall[grid], knots[part], ratio)
+            _within_reach(ratio, step[grid], first)
+            value[r] = _exchange(a, b, ratio, reach, W[3], W[4])
+            _fetch(W[3], at_u, value[r], scale, d_u[r])
+            _fetch(W[4], at_v, 0.0, scale, d_v[r])
+            if x.shape[0] > 0:
+                _kept_flow(a, b, ratio, W[3], W[4], W[5])
+                _move(W[3], W[4], W[5], W[2], W[6])
+                _share_pull(u, at_u, scale, a, W[2], x)
+                _share_pull(v, at_v, scale, b, W[6], y)
+
+
+# --- partial -------------------------------------------------------------------------------------
+
+
+@njit(forceinline=True, error_model="numpy")
+def _take(mass, here, top_price, own, own_mass, top, other, other_mass, count):
+    """Match a point's mass with the cheapest on offer, at most at top_price: leave it (eq. 14).
+
+    Prices rise with the way: they are kept less the place where they were offered. What is taken
+    offers itself to the other side. An offer's sign is that of top_price in its price.
+    """
+    cost, slope = 0.0, 0.0
+    while True:
+        offered = top > 0 and own[top - 1] + here < top_price
+        price = own[top - 1] + here if offered else top_price
+        amount = own_mass[top - 1] if offered else math.inf
+        part = min(abs(amount), mass)
+        signed = math.copysign(part, amount)
+        cost += part * price
+        slope += signed
+        other[count] = -price - here
+        other_mass[count] = -signed
+        count += 1
+        mass -= part
+        if part < abs(amount):
+            if offered:
+                own_mass[top - 1] -= signed
+            return cost, slope, price, top, count
+        top -= 1
+        if mass <= 0.0:
+            return cost, slope, price, top, count
+
+
+@njit(error_model="numpy")
+def _best_prices(c, z, top_price, offers, best):
+    """V(2 top_price), its slope (eq. 13), and the f of most gain at each point, of those up to it."""
+    u_offers, u_masses, v_offers, v_masses = offers[0], offers[1], offers[2], offers[3]
+    u, v = 0, 0
+    value, slope, price = 0.0, 0.0, 0.0
+    for k in range(c.shape[0]):
+        mass = c[k]
+        if mass > 0.0:
+            cost, part, price, u, v = _take(
+                mass, z[k], top_price, u_offers, u_masses, u, v_offers, v_masses, v
+            )
+            value += cost
+            slope += part
+        elif mass < 0.0:
+            cost, part, price, v, u = _take(
+                -mass, z[k], top_price, v_offers, v_masses, v, u_offers, u_masses, u
+            )
+            value += cost
+            slope += part
+            price = -price
+        best[k] = price
+    return value, 0.5 * slope
+
+
+@njit(error_model="numpy")
+def _within_gaps(c, z, best):
+    """The best f of all points: from the last one down, as near as the gaps allow."""
+    first = 0
+    while c[first] == 0.0:
+        first += 1
+    f, last = best[best.shape[0] - 1], z[best.shape[0] - 1]
+    for k in range(best.shape[0] - 2, first - 1, -1):
+        gap = last - z[k]
+        last = z[k]
+        f = min(max(best[k], f - gap), f + gap)
+        best[k] = f
+    best[:first] = f
+
+
+@njit(error_model="numpy")
+def _highest_price(c, z, left, offers, best):
+    """The price of leaving mass at which `left` is left (eq. 13); f of most gain, 0 if all is met.
+
+    The slope of V falls; the tangents at both ends of a bracket meet at the next trial, and where
+    V is as high as that, it is the place.
+    """
+    unmet, cost, crossing = 0.0, 0.0, 0.0
+    for k in range(c.shape[0]):
+        if k > 0:
+            cost += abs(crossing) * (z[k] - z[k - 1])
+        crossing += c[k]
+        unmet += 0.5 * abs(c[k])
+    low, low_value, low_slope = 0.0, 0.0, unmet
+    high, high_value, high_slope = z[c.shape[0] - 1] - z[0], cost, 0.0
+    if unmet <= left or cost <= 0.0:
+        return 0.0
+    for _ in range(100):
+        rise = high_value - low_value + low_slope * low - high_slope * high
+        price = min(max(rise / (low_slope - high_slope), low), high)
+        bound = low_value + low_slope * (price - low)
+        value, slope = _best_prices(c, z, 0.5 * price, offers, best)
+        if value >= bound * (1.0 - 1e-14) or slope == left or price == low or price == high:
+            break
+        if slope > left:
+            low, low_value, low_slope = price, value, slope
+        else:
+            high, high_value, high_slope = price, value, slope
+    return price
+
+
+@njit(error_model="numpy")
+def _plan_flow(a, b, z, price, offers, f, lowest, highest, flow):
+    """A best plan's flow over each gap at this price, and the mass it leaves (eq. 16).
+
+    Upwards the flows that f allows: over a gap that f uses up only, and mass is left only where
+    f is at its bounds. Downwards one of them.
+    """
+    N, tolerance = f.shape[0], 1e-11 * (z[-1] - z[0])
+    for k in range(N):
+        flow[k] = a[k] - b[k]
+    _best_prices(flow, z, 0.5 * price, offers, f)
+    _within_gaps(flow, z, f)
+    low, high = 0.0, 0.0
+    for k in range(N):
+        low += a[k] - b[k] - (a[k] if f[k] >= 0.5 * price - tolerance else 0.0)
+        high += a[k] - b[k] + (b[k] if f[k] <= tolerance - 0.5 * price else 0.0)
+        fall = f[k] - f[k + 1] if k < N - 1 else 0.0
+        gap = z[k + 1] - z[k] - tolerance if k < N - 1 else math.inf
+        if fall < gap:
+            high = min(high, 0.0)
+            low = min(low, high)
+        if -fall < gap:
+            low = max(low, 0.0)
+            high = max(high, low)
+        lowest[k], highest[k] = low, high
+    left, after = 0.0, 0.0
+    for k in range(N - 1, -1, -1):
+        flow[k] = after
+        met = after - a[k] + b[k]
+        after = min(max(met, lowest[k - 1]), highest[k - 1]) if k > 0 else 0.0
+        left += max(after - met, 0.0)
+    return left
+
+
+@njit(error_model="numpy")
+def _mixed_flow(a, b, z, price, left, offers, W):
+    """Flow in W[5] and kept mass in W[3], W[4] of the plan that leaves `left` (eq. 16)."""
+    nudge = min(1e-9 * (z[-1] - z[0]), 0.5 * price)
+    flow, other, kept_u, kept_v = W[5], W[7], W[3], W[4]
+    more = _plan_flow(a, b, z, price - nudge, offers, W[6], kept_u, kept_v, flow)
+    less = _plan_flow(a, b, z, price + nudge, offers, W[6], kept_u, kept_v, other)
+    part = min(max((left - less) / (more - less), 0.0), 1.0) if more > less else 0.0
+    before = 0.0
+    for k in range(a.shape[0]):
+        flow[k] = part * flow[k] + (1.0 - part) * other[k]
+        lost = before + a[k] - b[k] - flow[k]
+        kept_u[k] = a[k] - max(lost, 0.0)
+        kept_v[k] = b[k] + min(lost, 0.0)
+        before = flow[k]
+
+
+@njit(error_model="numpy")
+def _partial_row(a, b, z, left, offers, W):
+    """Value of one row; f in W[2], the prices of target and estimate, centres, price (eqs. 11-15)."""
+    c, f = W[3], W[2]
+    for k in range(c.shape[0]):
+        c[k] = a[k] - b[k]
+    price = _highest_price(c, z, left, offers, f)
+    if price > 0.0:
+        _within_gaps(c, z, f)
+    else:
+        f[:] = 0.0
+    u_mean, v_mean = 0.0, 0.0
+    for k in range(c.shape[0]):
+        u_mean += a[k] * f[k]
+        v_mean += b[k] * f[k]
+    return max(u_mean - v_mean - price * left, 0.0), u_mean, v_mean, price
+
+
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")
+def partial_1d(
+    u_weights, v_weights, u_at, v_at, grid, left, mass_floor, offers, work, value,
+    d_u, d_v, d_x, d_y,
+):  # fmt: skip
+    """Value of each row with mass "partial", of which `left` is not moved, and its gradients
+    (eqs. 8-17).
+
+    u_at, v_at (1 or R, n or m): grid points of the weights, (1, 0) if the grid is theirs.
+    grid (1 or R, N). Scratch: offers (P,4,N+1), work (P,8,N). The rest as in cpu.transport.
+    """
+    R, n = u_weights.shape
+    m, parts = v_weights.shape[1], work.shape[0]
+    flat_x, flat_y = d_x.reshape(-1), d_y.reshape(-1)  # rows of these may be empty
+    for part in prange(parts):
+        a, b, W = work[part, 0], work[part, 1], work[part]
+        for r in range(part * R // parts, (part + 1) * R // parts):
+            u, v, at_u, at_v = u_weights[r], v_weights[r], u_at[r % len(u_at)], v_at[r % len(v_at)]
+            z = grid[r % len(grid)]
+            x, y = flat_x[r * n : (r + 1) * n], flat_y[r * m : (r + 1) * m]
+            u_mass, v_mass = _mass(u), _mass(v)
+            if min(u_mass, v_mass) > max(mass_floor, SMALLEST):
+                u_scale, v_scale = 1.0 / u_mass, 1.0 / v_mass
+                _place(u, at_u, u_scale, a)
+                _place(v, at_v, v_scale, b)
+                value[r], u_mean, v_mean, price = _partial_row(a, b, z, left, offers[part], W)
+                _fetch(W[2], at_u, u_mean, u_scale, d_u[r])
+                _fetch(W[2], at_v, v_mean, -v_scale, d_v[r])
+                if x.shape[0] > 0 and price > 0.0:
+                    _mixed_flow(a, b, z, price, left, offers[part], W)
+                    _move(W[3], W[4], W[5], W[2], W[6])
+                    _share_pull(u, at_u, u_scale, a, W[2], x)
+                    _share_pull(v, at_v, v_scale, b, W[6], y)
+                    continue
+            else:
+                value[r] = 0.0 * (u_mass + v_mass)  # NaN if not valid
+                d_u[r] = 0.0
+                d_v[r] = 0.0
+            x[:] = 0.0
+            y[:] = 0.0
