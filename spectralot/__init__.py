@@ -16,6 +16,7 @@ _HOMES = {
         "sinusoidal_backward",
     ],
     "stft": ["stft_magnitude_forward", "stft_magnitude_backward", "frame_count", "frame_times"],
+    "salience": ["PitchSalience"],
     "transport": ["wasserstein_1d_forward", "wasserstein_1d_backward"],
     "losses": ["LIN", "LOG", "MSS", "SOT", "WeightedSum", "preset", "PRESETS"],
     "tracks": ["HarmonicTracks"],

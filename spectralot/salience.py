@@ -53,7 +53,8 @@ class PitchSalience:
     padding : {"end", "center", "none"}
         As in `spectralot.frame_count`.
     fmin, fmax : float
-        Lowest and highest candidate in Hz; leave an octave below what is expected.
+        Lowest and highest candidate in Hz; leave an octave below what is expected. The default
+        of fmax is 4000, or a quarter of the sample rate if that is lower.
     bins_per_octave : int
         Candidates per octave.
     highest : float
@@ -71,7 +72,7 @@ class PitchSalience:
     References
     ----------
     Camacho and Harris, *A sawtooth waveform inspired pitch estimator for speech and music*,
-    J. Acoust. Soc. Am. 124(3), 2008 (kernel of cosine lobes at the prime harmonics, decaying;
+    J. Acoust. Soc. Am. 124(3), 2008 (kernel of decaying cosine lobes at the prime harmonics;
     here on the magnitudes of one linear STFT, and sharpened).
 
     Examples
@@ -86,7 +87,7 @@ class PitchSalience:
     220.0
     """
 
-    power = 1
+    power = None  # salience has no level
 
     def __init__(
         self,
@@ -96,10 +97,10 @@ class PitchSalience:
         window="hann",
         padding="none",
         fmin=27.5,
-        fmax=4000.0,
+        fmax=None,
         bins_per_octave=24,
         highest=5000.0,
-        sharpness=7,
+        sharpness=10,
         sample_rate=16000,
     ):
         self._stft = STFT(
@@ -108,7 +109,9 @@ class PitchSalience:
         self.sample_rate = self._stft.sample_rate
         self.sharpness = checks.integer("sharpness", sharpness, 1)
         bins_per_octave = checks.integer("bins_per_octave", bins_per_octave, 1)
-        fmin, fmax = checks.number("fmin", fmin, above=0), checks.number("fmax", fmax, above=0)
+        fmin = checks.number("fmin", fmin, above=0)
+        fmax = min(4000.0, 0.25 * self.sample_rate) if fmax is None else fmax
+        fmax = checks.number("fmax", fmax, above=0)
         highest = checks.number("highest", highest, above=0)
         bins_hz = self._stft.frequencies_hz
         bins_hz = bins_hz[bins_hz <= highest]
@@ -210,7 +213,7 @@ def _kernel(bins_hz, candidates_hz):
     for prime in PRIMES:
         off = np.abs(q - prime)
         kernel += np.where(off < 0.75, np.where(off < 0.25, 1.0, 0.5) * np.cos(2 * np.pi * q), 0)
-    kernel /= np.maximum(q, 0.1)  # nothing lies below q = 0.25
+    kernel /= np.sqrt(np.maximum(q, 0.1))  # nothing lies below q = 0.25
     return kernel / np.sqrt((np.maximum(kernel, 0) ** 2).sum(axis=0))
 
 

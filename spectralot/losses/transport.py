@@ -1,15 +1,17 @@
 """Spectral optimal transport between recordings."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from .. import checks
-from ..stft import stft_magnitude_backward, stft_magnitude_forward
+from ..axes import a_weighting_db, axis_positions
+from ..checks import ParameterError
+from ..transforms import STFT
 from ..transport import MASSES, wasserstein_1d_forward
 from .base import SpectralLoss
 
 __all__ = ["SOT"]
+
+DIRECTIONS = ("frequency", "time")
 
 
 class SOT(SpectralLoss):
@@ -19,30 +21,45 @@ class SOT(SpectralLoss):
 
     Parameters
     ----------
-    n_fft : int
-        Frame length.
-    hop_length : int
-        Step between frames.
-    window : str, tuple or array_like
-        As in `spectralot.stft_magnitude_forward`; "flattop" keeps a partial's energy the same
-        wherever it falls between two bins.
-    padding : {"end", "center", "none"}
-        As in `spectralot.frame_count`. The end's cut frames smear energy over all bins: choose
-        "none" where every frame should count for what it holds.
-    power : {1, 2}
-        Transport magnitudes or powers.
-    frequency_axis : {"linear", "log"}
-        "linear": bin k at ``k / (K - 1)``. "log": on the pitch scale, 0 at 32.7 Hz and 1 at
-        ``32.7 * 2**(284 / 36)`` Hz (the range of the paper's constant-Q features); 0 Hz stands
-        where MIDI pitch 0 does.
+    transform : int, object, or sequence of these
+        Frame length of an STFT; or an `STFT`, `Mel`, `ConstantQ` or `PitchSalience`. Values of
+        several add up.
+    hop_length : int, optional
+        Of an STFT given by its length: step between frames, default 256.
+    window : str, tuple or array_like, optional
+        Of an STFT given by its length: as in `spectralot.stft_magnitude_forward`. Default
+        "flattop", which keeps a partial's energy the same wherever it falls between two bins.
+    padding : {"end", "center", "none"}, optional
+        Of an STFT given by its length: as in `spectralot.frame_count`, default "end". The end's
+        cut frames smear energy over all bins: choose "none" where every frame should count for
+        what it holds.
+    power : {1, 2}, optional
+        Of an STFT given by its length: transport magnitudes or, by default, powers.
+    frequency_axis : str or array_like, shape (K,)
+        Where the bins stand, as in `spectralot.axis_positions`: "linear" (0 to 1), "hz",
+        "cents", "mel", "erb", "log" (the paper's pitch scale), or positions. The value is in
+        this unit, to the power p.
+    along : {"frequency", "time"}
+        Along time, each bin's energy moves between the frames, whose centres are in seconds; bins
+        weigh by their share of the target's energy, and the frequency axis does not matter.
     p : float
         Exponent of the distance, at least 1.
-    mass : {"cutoff", "balanced"}
+    mass : {"cutoff", "balanced", "partial", "unbalanced"}
+        As in `spectralot.wasserstein_1d_forward`.
+    share, reach : float, optional
         As in `spectralot.wasserstein_1d_forward`.
     mass_floor : float
         Frames of the target with no more mass than this count nothing.
+    noise_floor : float
+        This many times the median of each frame is subtracted first, from target and estimate, as
+        in `spectralot.noise_floor_forward`; 4 removes most of white noise.
+    level_weight : float
+        What one decibel of difference in level between two frames costs; transport of balanced
+        mass does not hear levels. Levels stop at `mass_floor`.
+    weighting : {None, "A"}
+        "A" weighs frequencies as the A curve does.
     sample_rate : float
-        In Hz; only the logarithmic axis depends on it.
+        In Hz, of an STFT given by its length.
 
     References
     ----------
@@ -53,55 +70,132 @@ class SOT(SpectralLoss):
     >>> import numpy as np
     >>> from spectralot import SOT
     >>> t = np.arange(4096) / 16000
-    >>> value, d_estimate = SOT(2048)(np.sin(2764.6 * t), np.sin(3000 * t))
-    >>> value > 0, d_estimate.shape
-    (True, (4096,))
+    >>> target, estimate = np.sin(2 * np.pi * 440 * t), np.sin(2 * np.pi * 466.16 * t)
+    >>> loss = SOT(2048, padding="none", frequency_axis="cents", p=1, mass="balanced")
+    >>> value, d_estimate = loss(target, estimate)
+    >>> round(value), d_estimate.shape  # a semitone
+    (100, (4096,))
     """
 
     def __init__(
         self,
-        n_fft,
+        transform,
         *,
-        hop_length=256,
-        window="flattop",
-        padding="end",
-        power=2,
+        hop_length=None,
+        window=None,
+        padding=None,
+        power=None,
         frequency_axis="linear",
+        along="frequency",
         p=2,
         mass="cutoff",
+        share=None,
+        reach=None,
         mass_floor=1e-7,
+        noise_floor=0.0,
+        level_weight=0.0,
+        weighting=None,
         sample_rate=16000,
     ):
-        n_fft = checks.integer("n_fft", n_fft, 2)
-        checks.one_of("power", power, (1, 2))
-        checks.one_of("frequency_axis", frequency_axis, ("linear", "log"))
-        super().__init__(
-            [dict(n_fft=n_fft, hop_length=hop_length, window=window, padding=padding, power=power)]
-        )
-        self._positions = _frequency_positions(n_fft, frequency_axis, sample_rate)
+        stft = dict(hop_length=hop_length, window=window, padding=padding, power=power)
+        several = transform if isinstance(transform, (list, tuple)) else (transform,)
+        super().__init__([_transform(t, stft, sample_rate) for t in several])
+        if not several:
+            raise ParameterError(f"transform must name at least one, got {transform!r}")
         self._transport = dict(
-            p=checks.number("p", p, minimum=1),
-            mass=checks.one_of("mass", mass, MASSES),
+            p=checks.number("p", p, minimum=1), mass=checks.one_of("mass", mass, MASSES),
             mass_floor=checks.number("mass_floor", mass_floor, minimum=0),
-        )
-
-    def _compare(self, spectrum, estimate, stft, d_estimate):
-        magnitude, saved = stft_magnitude_forward(estimate, **stft)
-        values, transport = wasserstein_1d_forward(
-            spectrum, magnitude, u_positions=self._positions, position_gradients=False,
-            **self._transport,
         )  # fmt: skip
-        saved = replace(saved, scale=saved.scale / values.size)  # for the mean's gradient
-        d_estimate += stft_magnitude_backward(transport.unit("v"), saved)
+        self._along = checks.one_of("along", along, DIRECTIONS)
+        self._noise_floor = checks.number("noise_floor", noise_floor, minimum=0)
+        self._level_weight = checks.number("level_weight", level_weight, minimum=0)
+        checks.one_of("weighting", weighting, (None, "A"))
+        if level_weight and any(t.power is None for t in self._resolutions):
+            raise ParameterError(
+                f"level_weight must be 0 for a transform without level, got {level_weight:g}"
+            )
+        self._positions = {
+            t: axis_positions(t.frequencies_hz, frequency_axis) for t in self._resolutions
+        }
+        self._gains = {t: _gains(t, weighting) for t in self._resolutions}
+
+    def _spectrum(self, target, transform):
+        """The target's mass, and its level in each frame."""
+        mass = transform.forward(target)[0]
+        mass, _ = self._mass(mass, transform)
+        return mass, self._level(mass, transform)[0]
+
+    def _mass(self, magnitude, transform):
+        """What is transported: weighted, less the noise floor; and what the way back needs."""
+        gains = self._gains[transform]
+        mass = magnitude if gains is None else magnitude * gains.astype(magnitude.dtype)
+        if not self._noise_floor:
+            return mass, None
+        from ..noise_floor import noise_floor_forward
+        return noise_floor_forward(mass, self._noise_floor)
+
+    def _compare(self, spectrum, estimate, transform, d_estimate):
+        (u, u_level), (magnitude, saved) = spectrum, transform.forward(estimate)
+        v, floor = self._mass(magnitude, transform)
+        values, d_v = self._move(u, v, self._positions[transform], transform, estimate.shape[-1])
+        if self._level_weight:
+            v_level, d_mass = self._level(v, transform)
+            values = values + self._level_weight * np.abs(v_level - u_level)
+            slope = self._level_weight * np.sign(v_level - u_level) * d_mass
+            d_v = d_v + slope[..., None].astype(d_v.dtype)
+        if self._noise_floor:
+            from ..noise_floor import noise_floor_backward
+            d_v = noise_floor_backward(d_v, floor)
+        if self._gains[transform] is not None:
+            d_v = d_v * self._gains[transform].astype(d_v.dtype)
+        d_x = transform.backward(d_v, saved)
+        d_x *= d_x.dtype.type(1 / values.size)
+        d_estimate += d_x
         return values
 
+    def _move(self, u, v, positions, transform, n_samples):
+        """Cost of each frame, and the gradient of their sum with respect to the mass v."""
+        options = dict(position_gradients=False, **self._transport)
+        if self._along == "frequency":
+            values, saved = wasserstein_1d_forward(u, v, u_positions=positions, **options)
+            return values, saved.unit("v")
+        columns = [np.ascontiguousarray(np.swapaxes(side, -1, -2)) for side in (u, v)]
+        values, saved = wasserstein_1d_forward(
+            *columns, u_positions=transform.frame_times(n_samples), **options
+        )
+        share = columns[0].sum(axis=-1, dtype=np.float64)
+        share *= v.shape[-2] / np.maximum(share.sum(axis=-1, keepdims=True), 1e-300)
+        d_v = saved.unit("v") * share[..., None].astype(v.dtype)
+        # each frame is given the same part of the item's value, so that means come out right
+        item = (values * share).sum(axis=-1, keepdims=True) / v.shape[-2]
+        return np.repeat(item, v.shape[-2], axis=-1), np.swapaxes(d_v, -1, -2)
 
-def _frequency_positions(n_fft, frequency_axis, sample_rate):
-    """Where each bin stands on the axis of the transport (normalised units)."""
-    n_bins = n_fft // 2 + 1
-    if frequency_axis == "linear":
-        return np.arange(n_bins) / (n_bins - 1)
-    frequencies = np.arange(n_bins) * checks.number("sample_rate", sample_rate, above=0) / n_fft
-    frequencies[0] = 440 * 2 ** (-69 / 12)  # 0 Hz at MIDI pitch 0, as in the reference
-    low, high = 32.7, 32.7 * 2 ** (284 / 36)
-    return np.log2(frequencies / low) / np.log2(high / low)
+    def _level(self, mass, transform):
+        """Level of each frame in dB, and its derivative by the mass of any bin."""
+        if not self._level_weight:
+            return None, None
+        total = mass.sum(axis=-1, dtype=np.float64)
+        floor = max(self._transport["mass_floor"], 1e-300)
+        factor = 20 / transform.power
+        heard = np.maximum(total, floor)
+        slope = np.where(total > floor, factor / np.log(10) / heard, 0.0)
+        return factor * np.log10(heard), slope
+
+
+def _transform(given, stft, sample_rate):
+    """The transform itself, or the STFT of a given length."""
+    named = [name for name, value in stft.items() if value is not None]
+    if hasattr(given, "forward"):
+        if named:
+            raise ParameterError(f"{named[0]} must be left to the transform, got {given!r} too")
+        return given
+    n_fft = checks.integer("n_fft", given, 2)
+    defaults = dict(hop_length=256, window="flattop", padding="end", power=2)
+    return STFT(n_fft, **(defaults | {k: stft[k] for k in named}), sample_rate=sample_rate)
+
+
+def _gains(transform, weighting):
+    """Factor of each bin, or None."""
+    if weighting is None:
+        return None
+    return 10 ** (a_weighting_db(transform.frequencies_hz) * (transform.power or 1) / 20)
