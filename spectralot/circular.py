@@ -111,6 +111,9 @@ def circular_wasserstein_1d_forward(
         saved, u_order=u_order, v_order=v_order, u_shape=(*lead, n), v_shape=(*lead, m),
         u_positions_shape=np.shape(u_positions), v_positions_shape=np.shape(y_given),
     )  # fmt: skip
+    options = value.reshape(-1), p, period
+    _lower_empty(u, x, saved.d_u_weights, v, y, saved.d_v_weights, *options)
+    _lower_empty(v, y, saved.d_v_weights, u, x, saved.d_u_weights, *options)
     return value.reshape(lead)[()], saved
 
 
@@ -210,3 +213,21 @@ def _opened(order, weights, positions, before, turn, period):
         np.take_along_axis(a, place, axis=1) for a in (order, weights, positions)
     )
     return order, weights, positions + period * turns
+
+
+def _lower_empty(u, x, d_u, v, y, d_v, value, p, period):
+    """Slopes of points without weight at the cut, in place: also by the cut's other side (eq. 13).
+
+    On the line they can only be reached from one of its ends.
+    """
+    full, facing = u > 0, v > 0
+    first, last = facing.argmax(axis=1), facing.shape[1] - 1 - facing[:, ::-1].argmax(axis=1)
+    below = ~np.logical_or.accumulate(full, axis=1)
+    above = ~np.logical_or.accumulate(full[:, ::-1], axis=1)[:, ::-1]
+    u_mass, v_mass = u.sum(axis=1, dtype=np.float64), v.sum(axis=1, dtype=np.float64)
+    counts = np.minimum(u_mass, v_mass) > cpu.SMALLEST
+    for at_cut, far, turn in ((below, last, period), (above, first, -period)):
+        r, k = np.nonzero(at_cut & counts[:, None])
+        cost = np.abs(x[r, k] + turn - y[r, far[r]]) ** p
+        slope = (cost - value[r] - d_v[r, far[r]] * v_mass[r]) / u_mass[r]
+        d_u[r, k] = np.minimum(d_u[r, k], slope)
