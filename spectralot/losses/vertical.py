@@ -3,9 +3,18 @@
 import numpy as np
 
 from .. import checks
+from ..axes import a_weighting_db
 from ..checks import ParameterError
-from ..cpu import stft as cpu
-from ..stft import _chunk, _offset, _scratch, _window
+from ..cpu import stft as fused
+from ..cpu import vertical as cpu
+from ..stft import (
+    _chunk,
+    _offset,
+    _scratch,
+    _window,
+    stft_magnitude_backward,
+    stft_magnitude_forward,
+)
 from .base import SpectralLoss
 
 __all__ = ["LIN", "LOG", "MSS", "SIZES"]
@@ -14,32 +23,85 @@ SIZES = (2048, 1024, 512, 256, 128, 64)
 
 
 class _Vertical(SpectralLoss):
-    """linear * |e - t| + log * |ln e - ln t|, averaged over bins and frames, summed over sizes."""
+    """Magnitudes times gains, compared bin by bin at one or several frame lengths.
 
-    def __init__(self, n_fft, hop_length, window, padding, linear, log, floor):
+    A subclass gives ``_kernel(magnitude, target, gains, weight, values, d_magnitude)``, which
+    fills the means over bins of R frames and `weight` times the gradients of their sums.
+    """
+
+    def __init__(
+        self, n_fft, hop_length, window, padding, weighting, sample_rate, *, overlap=4, gain=1.0
+    ):
         sizes = (n_fft,) if np.ndim(n_fft) == 0 else tuple(n_fft)
         if not sizes:
             raise ParameterError(f"n_fft must name at least one size, got {n_fft!r}")
-        sizes = [checks.integer("n_fft", n, 4) for n in sizes]
-        hops = [n // 4 if hop_length is None else hop_length for n in sizes]
+        sizes = [checks.integer("n_fft", n, overlap) for n in sizes]
         super().__init__(
             [
-                dict(n_fft=n, hop_length=h, window=window, padding=padding)
-                for n, h in zip(sizes, hops, strict=True)
+                dict(
+                    n_fft=n,
+                    hop_length=n // overlap if hop_length is None else hop_length,
+                    window=window,
+                    padding=padding,
+                )
+                for n in sizes
             ]
         )
-        self._linear, self._log = linear, log
-        self._floor = checks.number("floor", floor, above=0)
+        checks.one_of("weighting", weighting, (None, "A"))
+        sample_rate = checks.number("sample_rate", sample_rate, above=0)
+        self._gains = {
+            n: gain * _curve(np.arange(n // 2 + 1) * (sample_rate / n), weighting) for n in sizes
+        }
 
     def _compare(self, spectrum, estimate, stft, d_estimate):
         """Values of the frames; the gradient of their mean is added to d_estimate."""
+        magnitude, saved = stft_magnitude_forward(estimate, **stft)
+        target = spectrum.astype(magnitude.dtype, copy=False)
+        values, slopes = np.empty(magnitude.shape[:-1]), np.empty_like(magnitude)
+        rows = (-1, magnitude.shape[-1])
+        self._kernel(
+            magnitude.reshape(rows), target.reshape(rows), self._gains[stft["n_fft"]],
+            1 / magnitude.size, values.reshape(-1), slopes.reshape(rows),
+        )  # fmt: skip
+        d_estimate += stft_magnitude_backward(slopes, saved)
+        return values
+
+
+def _curve(frequencies_hz, weighting):
+    """Gain at each frequency."""
+    if weighting is None:
+        return np.ones(len(frequencies_hz))
+    return 10 ** (a_weighting_db(frequencies_hz) / 20)
+
+
+class _Absolute(_Vertical):
+    """linear * |e - t| + log * |ln e - ln t|, averaged over bins and frames, summed over sizes."""
+
+    def __init__(
+        self, n_fft, hop_length, window, padding, weighting, sample_rate, linear, log, floor
+    ):
+        super().__init__(n_fft, hop_length, window, padding, weighting, sample_rate)
+        self._linear, self._log = linear, log
+        self._floor = checks.number("floor", floor, above=0)
+        self._fused = weighting is None
+
+    def _kernel(self, magnitude, target, gains, weight, values, d_magnitude):
+        cpu.absolute(
+            magnitude, target, gains, self._linear, self._log, self._floor, weight, values,
+            d_magnitude,
+        )  # fmt: skip
+
+    def _compare(self, spectrum, estimate, stft, d_estimate):
+        """Without weights spectra need not leave the cache."""
+        if not self._fused:
+            return super()._compare(spectrum, estimate, stft, d_estimate)
         x, d_x = np.atleast_2d(estimate), np.atleast_2d(d_estimate)  # views
         target = spectrum.astype(x.dtype, copy=False).reshape(len(x), *spectrum.shape[-2:])
         B, T, K = target.shape
         n_fft, values = stft["n_fft"], np.empty((B, T))
         frames, spectra = _scratch(n_fft, x.dtype)
         number = x.dtype.type  # float64 numbers would draw the kernel's arithmetic to float64
-        cpu.vertical_loss(
+        fused.vertical_loss(
             x, target, _window(stft["window"], n_fft, x.dtype), stft["hop_length"],
             _offset(n_fft, stft["padding"]), 1 / np.sqrt(n_fft), number(self._linear),
             number(self._log), number(self._floor), number(1 / (B * T * K)),
@@ -49,7 +111,7 @@ class _Vertical(SpectralLoss):
         return values.reshape(spectrum.shape[:-1])
 
 
-class LIN(_Vertical):
+class LIN(_Absolute):
     r"""Mean absolute difference of magnitude spectra, bin by bin.
 
     .. math:: L = \sum_n \frac{1}{BTK} \sum_{b,t,k} \big| |Y| - |X| \big|
@@ -64,6 +126,15 @@ class LIN(_Vertical):
         As in `spectralot.stft_magnitude_forward`.
     padding : {"end", "center", "none"}
         As in `spectralot.frame_count`.
+    weighting : {None, "A"}
+        "A": both spectra pass the A curve first, so that bins count as the ear hears them.
+    sample_rate : float
+        In Hz; only the A curve depends on it.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule.
 
     References
     ----------
@@ -78,11 +149,23 @@ class LIN(_Vertical):
     0.0
     """
 
-    def __init__(self, n_fft, *, hop_length=None, window="hann", padding="end"):
-        super().__init__(n_fft, hop_length, window, padding, 1.0, 0.0, 1e-5)
+    def __init__(
+        self,
+        n_fft,
+        *,
+        hop_length=None,
+        window="hann",
+        padding="end",
+        weighting=None,
+        sample_rate=16000,
+    ):
+        super().__init__(
+            n_fft, hop_length, window, padding, weighting, sample_rate,
+            linear=1.0, log=0.0, floor=1e-5,
+        )  # fmt: skip
 
 
-class LOG(_Vertical):
+class LOG(_Absolute):
     r"""Mean absolute difference of log magnitudes, bin by bin.
 
     .. math:: L = \sum_n \frac{1}{BTK} \sum_{b,t,k}
@@ -100,6 +183,16 @@ class LOG(_Vertical):
         As in `spectralot.frame_count`.
     floor : float
         Smallest magnitude that counts; below it the gradient is 0.
+    weighting : {None, "A"}
+        "A": both spectra pass the A curve first. That cancels in the logarithms, but not in the
+        floor: bins that the ear does not hear count nothing.
+    sample_rate : float
+        In Hz; only the A curve depends on it.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule.
 
     References
     ----------
@@ -114,11 +207,24 @@ class LOG(_Vertical):
     0.0
     """
 
-    def __init__(self, n_fft, *, hop_length=None, window="hann", padding="end", floor=1e-5):
-        super().__init__(n_fft, hop_length, window, padding, 0.0, 1.0, floor)
+    def __init__(
+        self,
+        n_fft,
+        *,
+        hop_length=None,
+        window="hann",
+        padding="end",
+        floor=1e-5,
+        weighting=None,
+        sample_rate=16000,
+    ):
+        super().__init__(
+            n_fft, hop_length, window, padding, weighting, sample_rate,
+            linear=0.0, log=1.0, floor=floor,
+        )  # fmt: skip
 
 
-class MSS(_Vertical):
+class MSS(_Absolute):
     """Multi-scale spectral loss: `LIN` plus `LOG`, summed over several sizes.
 
     Parameters
@@ -133,6 +239,15 @@ class MSS(_Vertical):
         As in `spectralot.frame_count`.
     floor : float
         Smallest magnitude that counts in the logarithm.
+    weighting : {None, "A"}
+        "A": both spectra pass the A curve first, so that bins count as the ear hears them.
+    sample_rate : float
+        In Hz; only the A curve depends on it.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule.
 
     References
     ----------
@@ -147,5 +262,18 @@ class MSS(_Vertical):
     0.0
     """
 
-    def __init__(self, n_fft=SIZES, *, hop_length=None, window="hann", padding="end", floor=1e-5):
-        super().__init__(n_fft, hop_length, window, padding, 1.0, 1.0, floor)
+    def __init__(
+        self,
+        n_fft=SIZES,
+        *,
+        hop_length=None,
+        window="hann",
+        padding="end",
+        floor=1e-5,
+        weighting=None,
+        sample_rate=16000,
+    ):
+        super().__init__(
+            n_fft, hop_length, window, padding, weighting, sample_rate,
+            linear=1.0, log=1.0, floor=floor,
+        )  # fmt: skip
