@@ -16,12 +16,11 @@ def position(f, axis):
         midi = 69 + 12 * math.log2(f / 440)
         low = 69 + 12 * math.log2(32.7 / 440)
         return (midi - low) / (12 * 284 / 36)
-    return {
-        "hz": f,
-        "cents": 1200 * math.log2(f / 440),
-        "mel": 2595 * math.log10(1 + f / 700),
-        "erb": 21.4 * math.log10(1 + 4.37 * f / 1000),
-    }[axis]
+    if axis == "cents":
+        return 1200 * math.log2(f / 440)
+    if axis == "mel":
+        return 2595 * math.log10(1 + f / 700)
+    return 21.4 * math.log10(1 + 4.37 * f / 1000) if axis == "erb" else f
 
 
 def mel_weights(n_bands, frequencies_hz, fmin, fmax):

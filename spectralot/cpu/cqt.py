@@ -28,6 +28,15 @@ def _load(x, start, samples):
 
 
 @njit
+def _gap(samples, centre, reach):
+    """Distance from a sample to the nearest one that is not zero; above `reach` if none is."""
+    for d in range(reach + 1):
+        if samples[centre - d] != 0.0 or samples[centre + d] != 0.0:
+            return d
+    return reach + 1
+
+
+@njit
 def _mirror(spectrum, below, size):
     """Frequencies below 0 and above size / 2 of a real block (eq. 6)."""
     for i in range(1, below + 1):
@@ -87,10 +96,14 @@ def _slope(d_magnitude, c, power):
 
 @njit(parallel=True, cache=True, nogil=True)
 def octave_forward(
-    x, start, hop, n_frames, power, taps, begin, low, below, samples, spectra, folds,
+    x, start, hop, n_frames, power, half, taps, begin, low, below, samples, spectra, folds,
     first, coefficients, magnitude,
 ):  # fmt: skip
-    """Coefficients of the bins from `first` on, and their magnitude or its square (eqs. 3-7)."""
+    """Coefficients of the bins from `first` on, and their magnitude or its square (eqs. 3-7).
+
+    Window q reaches half[q] samples to either side; half[0] is the longest. What is silent under
+    its window is exactly 0: the FFT spreads a block's rounding over all of its frames.
+    """
     B, T = magnitude.shape[:2]
     bins, R = folds.shape[1:]
     size = hop * R
@@ -107,8 +120,9 @@ def octave_forward(
             _fold(spectrum[below + low[q] :], part, low[q] % R, rows[q])
         c2c(rows, rows, ROWS_AXIS, False, 1.0, 1)
         for t in range(t0, min(t0 + n_frames, T)):
+            gap = _gap(frame, half[0] + (t - t0) * hop, half[0])
             for q in range(bins):
-                c = rows[q, t - t0]
+                c = rows[q, t - t0] if gap <= half[q] else rows[q, t - t0] * 0
                 square = np.float64(c.real) ** 2 + np.float64(c.imag) ** 2
                 coefficients[b, t, first + q] = c
                 magnitude[b, t, first + q] = square if power == 2 else math.sqrt(square)

@@ -153,8 +153,8 @@ class ConstantQ(Transform):
         coefficients = np.empty(shape, np.result_type(x.dtype, np.complex64))
         for first, octave, start in self._octaves(T, x.dtype):
             cpu.octave_forward(
-                x, start, self.hop_length, octave.n_frames, self.power, *octave.bands,
-                *octave.scratch(), first, coefficients, magnitude,
+                x, start, self.hop_length, octave.n_frames, self.power, octave.half,
+                *octave.bands, *octave.scratch(), first, coefficients, magnitude,
             )  # fmt: skip
         saved = ConstantQSaved(coefficients, magnitude, x.shape[1], batched)
         return (magnitude if batched else magnitude[0]), saved
@@ -181,6 +181,7 @@ class _Octave:
     n_frames: int
     size: int
     folds: tuple  # shape
+    half: np.ndarray  # samples from each kernel's centre to its start
     bands: tuple  # taps, begin, low, below
     above: int
 
@@ -200,13 +201,14 @@ def _octave(lengths, turns, window, hop, n_frames, dtype):
     """Spectra of the kernels, without what is negligible (eqs. 4, 5); turns are f / rate."""
     from scipy.fft import fft, next_fast_len
 
-    R = next_fast_len(-(-(lengths[0] + (n_frames - 1) * hop) // hop))
+    half = -(-np.array(lengths) // 2)
+    R = next_fast_len(-(-(2 * half[0] + 1 + (n_frames - 1) * hop) // hop))
     size, bands = hop * R, []
-    for length, turn in zip(lengths, turns, strict=True):
+    for length, reach, turn in zip(lengths, half, turns, strict=True):
         values = _window(window, length, np.float64)
-        offset = np.arange(length) - -(-length // 2)
+        offset = np.arange(length) - reach
         kernel = np.zeros(size, np.complex128)
-        kernel[offset + -(-lengths[0] // 2)] = values * np.exp(2j * np.pi * turn * offset)
+        kernel[half[0] + offset] = values * np.exp(2j * np.pi * turn * offset)
         gain = np.sqrt(length) / np.sum(np.abs(values)) / size
         lowest = round(turn * size) - size // 2  # the circle of frequencies, around the bin
         low, taps = _trimmed(np.roll(gain * np.conj(fft(kernel)), -lowest), NEGLIGIBLE)
@@ -215,4 +217,4 @@ def _octave(lengths, turns, window, hop, n_frames, dtype):
     below = max(0, -int(low.min()))
     above = max(0, int((low + np.diff(begin)).max()) - 1 - size // 2)
     taps = taps.astype(np.result_type(dtype, np.complex64))
-    return _Octave(n_frames, size, (len(lengths), R), (taps, begin, low, below), above)
+    return _Octave(n_frames, size, (len(lengths), R), half, (taps, begin, low, below), above)

@@ -2,7 +2,7 @@
 
     python tests/data/make_data.py FOLDER
 
-FOLDER holds synth.npz, stft.npz, mss_lsd.npz, sot.npz and training_step.npz: inputs, outputs and
+FOLDER holds synth, stft, mss_lsd, sot, cqt and training_step (.npz): inputs, outputs and
 gradients of the public reference implementation of arXiv:2312.14507, run in float64. Nothing is
 computed or rounded here. Gradients of means over the batch keep their factor 1/4, and the
 gradients with respect to audio keep whole items, so every number can be checked exactly.
@@ -21,7 +21,7 @@ WHOLE_ITEM = ("2048_p2_cut_lin", "2048_p2_nocut_lin", "512_p2_cut_lin", "512_p2_
 def main(folder):
     source = {
         name: np.load(Path(folder) / f"{name}.npz")
-        for name in ("synth", "stft", "mss_lsd", "sot", "training_step")
+        for name in ("synth", "stft", "mss_lsd", "sot", "cqt", "training_step")
     }
     stft, losses, sot, step = (source[n] for n in ("stft", "mss_lsd", "sot", "training_step"))
     # the files share their signals: the magnitudes X and Y of sot.npz are those of x and xh
@@ -64,6 +64,9 @@ def main(folder):
         else:
             rows[key] = sot[key][0, SOT_FRAMES]
     save("sot", **rows)
+    cqt = source["cqt"]
+    assert np.array_equal(cqt["x"], losses["x"])
+    save("cqt", cqt=cqt["cqt"][:ITEMS], frequencies_hz=cqt["frequencies_hz"])
 
 
 def save(name, **arrays):
