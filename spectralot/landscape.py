@@ -6,11 +6,18 @@ Names: N samples, T frames, H harmonics, C offsets of f0.
 import numpy as np
 
 from .audio import resample
-from .checks import ParameterError, float_array, number, same_shape
+from .checks import ParameterError, float_array, integer, number, one_of, same_shape
 from .losses import LIN, SIZES, SOT
 from .synth import harmonic_backward, harmonic_forward
 
-__all__ = ["landscape", "landscape_of_tracks", "minimum_error", "slope_accuracy"]
+__all__ = [
+    "landscape",
+    "landscape_of_tracks",
+    "minimum_error",
+    "noisy_tone",
+    "slope_accuracy",
+    "timbre",
+]
 
 RATE = 16000  # Hz, as in the fit
 _BATCH = 1 << 18  # samples that are rendered and compared at once: some megabytes
@@ -244,3 +251,96 @@ def minimum_error(cents, values):
     same_shape("values", values, cents.shape)
     lowest = cents[values == values.min()]
     return float(lowest[np.abs(lowest).argmax()])
+
+
+def timbre(name, n_harmonics):
+    """Amplitudes of a tone by name, all of the same power.
+
+    Parameters
+    ----------
+    name : {"1/k", "uniform"}
+        How they fall from harmonic 1 to harmonic k.
+    n_harmonics : int
+        How many.
+
+    Returns
+    -------
+    ndarray, shape (n_harmonics,)
+        Linear peak amplitudes; their squares sum to 0.1.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule.
+
+    Examples
+    --------
+    >>> timbre("uniform", 10).round(3).tolist()
+    [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
+    """
+    one_of("name", name, ("1/k", "uniform"))
+    orders = np.arange(1.0, integer("n_harmonics", n_harmonics, 1) + 1)
+    amplitudes = 1 / orders if name == "1/k" else np.ones_like(orders)
+    return amplitudes * np.sqrt(0.1 / np.sum(amplitudes**2))
+
+
+def noisy_tone(
+    f0_hz, amplitudes, *, duration_s=0.5, sample_rate=16000, noise="none", snr_db=20.0, seed=0
+):
+    """Render a steady harmonic tone of random phases, in noise if wanted: a target for `landscape`.
+
+    Parameters
+    ----------
+    f0_hz : float
+        Fundamental frequency in Hz.
+    amplitudes : array_like, shape (H,)
+        Linear peak amplitudes of harmonics 1..H.
+    duration_s : float
+        Length in seconds.
+    sample_rate : float
+        Samples per second.
+    noise : {"none", "white", "pink"}
+        White: Gaussian. Pink: the same with power falling as one over frequency.
+    snr_db : float
+        Power of the tone relative to that of the noise, in dB.
+    seed : int
+        Of the phases, and then of the noise.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        float32 if the amplitudes are, else float64.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule.
+
+    Examples
+    --------
+    >>> from spectralot.landscape import noisy_tone
+    >>> clean = noisy_tone(220.0, [1.0])
+    >>> noise = noisy_tone(220.0, [1.0], noise="pink", snr_db=10) - clean
+    >>> round(float((clean @ clean) / (noise @ noise)), 6)
+    10.0
+    """
+    amplitudes = float_array("amplitudes", amplitudes, 1)
+    sample_rate = number("sample_rate", sample_rate, above=0)
+    n_samples = max(1, round(number("duration_s", duration_s, above=0) * sample_rate))
+    f0_hz = [number("f0_hz", f0_hz)]
+    one_of("noise", noise, ("none", "white", "pink"))
+    snr_db, seed = number("snr_db", snr_db), integer("seed", seed, 0)
+    rng = np.random.default_rng(seed)
+    phases = rng.uniform(0, 2 * np.pi, len(amplitudes))
+    grid = dict(n_samples=n_samples, sample_rate=sample_rate)
+    tone, _ = harmonic_forward(f0_hz, amplitudes[None], start_phase=phases, **grid)
+    if noise == "none":
+        return tone
+    hiss = rng.standard_normal(n_samples)
+    if noise == "pink":
+        spectrum = np.fft.rfft(hiss)
+        spectrum[0] = 0
+        spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
+        hiss = np.fft.irfft(spectrum, n_samples)
+    power = np.mean(tone**2, dtype=np.float64) / max(np.mean(hiss**2), 1e-300)
+    return (tone + hiss * np.sqrt(power * 10 ** (-snr_db / 10))).astype(tone.dtype)

@@ -1,16 +1,18 @@
-"""Figures of a fit: each function draws into the axes it is given and returns the artists.
+"""Figures: each function draws into the axes it is given and returns the artists.
 
 Colours are those of Okabe and Ito, which any colour vision tells apart, and grey.
 
-Names: T frames, H harmonics, N samples, C offsets of f0.
+Names: T frames, H harmonics, N samples, K bins, C offsets of f0.
 """
 
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from .checks import ParameterError, float_array, integer, number, same_shape
 from .landscape import landscape_of_tracks as landscape
 from .landscape import slope_accuracy
+from .plan import transport_plan
 from .stft import stft_magnitude_forward
 
 __all__ = [
@@ -19,9 +21,11 @@ __all__ = [
     "plot_landscape",
     "plot_loss_history",
     "plot_spectrogram",
+    "plot_transport",
 ]
 
 BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
+CURVES = (BLUE, VERMILLION, GREEN, GREY, "#E69F00", "#56B4E9", "#CC79A7", "#000000")
 PALETTE = ("#000000", "#E69F00", "#56B4E9", GREEN, BLUE, VERMILLION, "#CC79A7", GREY)
 SURE = 0.5  # confidence from which f0 is drawn
 
@@ -223,9 +227,9 @@ def plot_landscape(ax, cents, curves):
     cents : array_like, shape (C,)
         Offsets of f0 in cents.
     curves : dict of str to tuple of array_like, shape (C,)
-        For each loss its value and its slope. Values are drawn relative to their maximum. Under
-        the curves a row of triangles a loss points where descent goes: filled towards the note,
-        hollow away from it.
+        For each loss, 8 at most, its value and its slope. Values are drawn relative to their
+        maximum. Under the curves a row of triangles a loss points where descent goes: filled
+        towards the note, hollow away from it.
 
     Returns
     -------
@@ -237,7 +241,7 @@ def plot_landscape(ax, cents, curves):
     Raises
     ------
     ParameterError
-        If `cents` and `curves` differ in length.
+        If `cents` and `curves` differ in length, or there are more than 8 curves.
 
     Examples
     --------
@@ -248,10 +252,12 @@ def plot_landscape(ax, cents, curves):
     'L: 100 % of slopes lead to the note'
     """
     cents = float_array("cents", cents, 1)
+    if len(curves) > len(CURVES):
+        raise ParameterError(f"curves must be at most {len(CURVES)}, got {len(curves)}")
     lines, arrows = [], []
     every = max(1, len(cents) // 32)
     for row, ((name, (values, slopes)), color) in enumerate(
-        zip(curves.items(), (BLUE, VERMILLION, GREEN, GREY), strict=False)
+        zip(curves.items(), CURVES, strict=False)
     ):
         values, slopes = float_array("values", values, 1), float_array("slopes", slopes, 1)
         same_shape("values", values, cents.shape)
@@ -272,12 +278,97 @@ def plot_landscape(ax, cents, curves):
                     c=fills, edgecolors=color, linewidths=0.8,
                 )
             )  # fmt: skip
+    columns = 1 + (len(curves) > 3)
+    legend_rows = (len(curves) + columns - 1) // columns
     ax.axvline(0, color=GREY, lw=0.8, ls=":")
     ax.set(
         xlim=(cents.min(), cents.max()),
-        ylim=(-0.08 * (len(curves) + 1), 1.05 + 0.12 * len(curves)),
+        ylim=(-0.08 * (len(curves) + 1), 1.05 + 0.14 * legend_rows),
         yticks=np.linspace(0, 1, 6), xlabel="error of f0 / cents", ylabel="loss / maximum",
     )  # fmt: skip
     ax.grid(alpha=0.3)
-    ax.legend(loc="upper center", framealpha=0.9)
+    ax.legend(loc="upper center", framealpha=0.9, ncols=columns)
     return lines, arrows
+
+
+def plot_transport(ax, frequencies_hz, u_power, v_power, *, labels=("A", "B"), range_db=60.0):
+    """Draw two power spectra, one above the other, and between them who goes where.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    frequencies_hz : array_like, shape (K,)
+        Where the bins stand in Hz, above 0, ascending.
+    u_power, v_power : array_like, shape (K,)
+        Powers of both, not negative. The first is drawn upright, the second upside down, each in
+        dB relative to its own maximum.
+    labels : tuple of str
+        Names of both.
+    range_db : float
+        Span of the level axis below the maxima.
+
+    Returns
+    -------
+    spectra : list of matplotlib.lines.Line2D
+        One line a spectrum.
+    plan : matplotlib.collections.LineCollection
+        One line an entry of the plan, opaque by its share of the power; entries too small to be
+        seen are left out.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule, or a spectrum is silent.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> spectra, plan = plot_transport(Figure().subplots(), [100, 200], [1.0, 0.0], [0.0, 1.0])
+    >>> [tuple(map(float, end)) for end in plan.get_segments()[0]]
+    [(100.0, 0.25), (200.0, -0.25)]
+    """
+    frequencies_hz = float_array("frequencies_hz", frequencies_hz, 1)
+    range_db = number("range_db", range_db, above=0)
+    if frequencies_hz[0] <= 0 or (np.diff(frequencies_hz) <= 0).any():
+        raise ParameterError(
+            f"frequencies_hz must be above 0 and ascending, got {frequencies_hz[0]:g} first and "
+            f"{np.diff(frequencies_hz).min(initial=np.inf):g} as the smallest step"
+        )
+    powers = float_array("u_power", u_power, 1), float_array("v_power", v_power, 1)
+    for name, power, label in zip(("u_power", "v_power"), powers, labels, strict=True):
+        same_shape(name, power, frequencies_hz.shape)
+        if power.min() < 0:
+            raise ParameterError(f"{name} must not be negative, got {power.min():g}")
+        if not power.any():
+            raise ParameterError(f"{name} of {label} must not be silent, got zeros only")
+    plan = transport_plan(*powers, u_positions=frequencies_hz)
+    seen = plan.mass > 1e-3 * plan.mass.max()
+    ends = frequencies_hz[np.stack([plan.source[seen], plan.target[seen]], axis=1)]
+    edge, heights = 0.25, np.array([0.25, -0.25])
+    lines = LineCollection(
+        np.stack([ends, np.broadcast_to(heights, ends.shape)], axis=-1),
+        colors="black", linewidths=0.8, alpha=np.sqrt(plan.mass[seen] / plan.mass.max()),
+    )  # fmt: skip
+    ax.add_collection(lines, autolim=False)
+    spectra, limits = [], []
+    for power, side, color, label in zip(powers, (1, -1), (BLUE, VERMILLION), labels, strict=True):
+        level = 1 + 10 * np.log10(np.maximum(power / power.max(), 1e-30)) / range_db
+        shown = frequencies_hz[level > 0]
+        limits += [shown[0] / 1.25, shown[-1] * 1.25]
+        y = side * (edge + np.maximum(level, 0))
+        spectra += ax.plot(frequencies_hz, y, color=color, lw=1, label=label)
+        ax.fill_between(frequencies_hz, side * edge, y, color=color, alpha=0.25, lw=0)
+    marks_db = np.arange(0, range_db + 1e-9, 20)
+    up = edge + 1 - marks_db / range_db
+    ax.set(
+        xscale="log", xlim=(max(min(limits), 20), min(max(limits), frequencies_hz[-1])),
+        ylim=(-1.3, 1.3), xlabel="frequency / Hz", ylabel="power / dB re maximum",
+    )  # fmt: skip
+    ax.set_yticks([*up, *-up], [f"{-db:g}" if db else "0" for db in marks_db] * 2)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.grid(alpha=0.3)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    return spectra, lines

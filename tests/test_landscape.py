@@ -10,7 +10,9 @@ from spectralot.landscape import (
     landscape,
     landscape_of_tracks,
     minimum_error,
+    noisy_tone,
     slope_accuracy,
+    timbre,
 )
 
 RATE = 16000
@@ -150,6 +152,37 @@ def test_minimum_error_has_a_sign_and_takes_the_worst_of_equal_minima():
     assert minimum_error([-100.0, 0.0, 50.0], [1.0, 1.0, 1.0]) == -100
 
 
+def test_timbres_have_the_same_power():
+    for name in ("1/k", "uniform"):
+        assert np.sum(timbre(name, 7) ** 2) == pytest.approx(0.1)
+    falling = timbre("1/k", 4)
+    np.testing.assert_allclose(falling / falling[0], [1, 1 / 2, 1 / 3, 1 / 4])
+    assert np.ptp(timbre("uniform", 4)) == 0
+
+
+@pytest.mark.parametrize(("noise", "ratio"), [("white", 1.0), ("pink", 0.5)])
+def test_noise_has_its_level_and_its_slope(noise, ratio):
+    """An octave higher white noise is as strong in each hertz, pink noise half as strong."""
+    long = dict(duration_s=8.0, seed=3)
+    clean = noisy_tone(220.0, [0.4, 0.2], **long)
+    hiss = noisy_tone(220.0, [0.4, 0.2], noise=noise, snr_db=7.0, **long) - clean
+    assert 10 * np.log10(np.mean(clean**2) / np.mean(hiss**2)) == pytest.approx(7.0)
+    power = np.abs(np.fft.rfft(hiss)) ** 2
+    hz = np.arange(len(power)) / 8.0
+    low, high = (power[(hz > f - 200) & (hz < f + 200)].mean() for f in (2000, 4000))
+    assert high / low == pytest.approx(ratio, rel=0.1)
+    assert abs(hiss.mean()) < 0.01
+
+
+def test_seed_draws_phases_and_noise():
+    options = dict(noise="white", duration_s=0.1)
+    one = noisy_tone(220.0, [0.4], seed=1, **options)
+    np.testing.assert_array_equal(one, noisy_tone(220.0, [0.4], seed=1, **options))
+    assert np.abs(one - noisy_tone(220.0, [0.4], seed=2, **options)).max() > 0.1
+    assert noisy_tone(220.0, np.float32([0.4]), **options).dtype == np.float32
+    assert not noisy_tone(220.0, [0.0], **options).any()
+
+
 def test_wrong_arguments_are_named(tone):
     target, f0_hz, amplitudes = tone
     loss = {"LIN": so.LIN(512)}
@@ -168,6 +201,14 @@ def test_wrong_arguments_are_named(tone):
         slope_accuracy([0.0, 1.0], [1.0])
     with pytest.raises(ParameterError, match=r"values must have shape \(2,\), got \(1,\)"):
         minimum_error([0.0, 1.0], [1.0])
+    with pytest.raises(ParameterError, match=r"noise must be one of .* got 'brown'"):
+        noisy_tone(220.0, [1.0], noise="brown")
+    with pytest.raises(ParameterError, match="f0_hz must be above 0 and below"):
+        noisy_tone(8000.0, [1.0])
+    with pytest.raises(ParameterError, match="name must be one of '1/k', 'uniform', got 'k'"):
+        timbre("k", 8)
+    with pytest.raises(ParameterError, match="n_harmonics must be at least 1, got 0"):
+        timbre("uniform", 0)
     tracks = so.HarmonicTracks([0.0], [100.0], [1.0], [[0.3]], [[0.0]], RATE, 4000)
     with pytest.raises(ParameterError, match=r"audio must have shape \(4000,\), got \(3999,\)"):
         landscape_of_tracks(target[:-1], tracks)

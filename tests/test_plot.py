@@ -107,8 +107,51 @@ def test_triangles_point_downhill_and_are_filled_towards_the_note(ax):
     np.testing.assert_array_equal(white, [True, False, False])
 
 
+@pytest.mark.parametrize("n_losses", [1, 3, 4, 8])
+def test_each_loss_has_a_colour_and_the_legend_hides_no_curve(ax, n_losses):
+    cents = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    curves = {f"SOT-2048-{i}": (np.ones(5), cents) for i in range(n_losses)}
+    lines, arrows = plot.plot_landscape(ax, cents, curves)
+    assert len({line.get_color() for line in lines}) == n_losses == len(arrows) / 2
+    ax.figure.set_size_inches(9, 5)
+    ax.figure.draw_without_rendering()
+    bottom = ax.get_legend().get_window_extent().transformed(ax.transData.inverted()).y0
+    assert bottom > 1
+
+
+def test_transport_is_drawn_from_who_gives_to_who_receives(ax):
+    hz = np.array([50.0, 100.0, 200.0, 400.0, 8000.0])
+    spectra, plan = plot.plot_transport(
+        ax, hz, [0, 4.0, 0, 0, 0], [0, 0, 1.0, 3.0, 1e-9], labels=("here", "there")
+    )
+    (first, second) = plan.get_segments()
+    np.testing.assert_allclose(first[:, 0], [100, 200])
+    np.testing.assert_allclose(second[:, 0], [100, 400])
+    assert first[0, 1] > 0 > first[1, 1]
+    np.testing.assert_allclose(plan.get_alpha(), [np.sqrt(1 / 3), 1.0])
+    upper, lower = (line.get_ydata() for line in spectra)
+    assert upper.max() == 1.25 and upper.argmax() == 1 and lower.min() == -1.25
+    assert lower[2] == pytest.approx(-1.25 - 10 * np.log10(1 / 3) / 60)
+    assert lower[4] == -0.25  # under the range: at the edge, and no reason to show 8 kHz
+    assert ax.get_xscale() == "log" and ax.get_xlim() == (80, 500)
+    marks = dict(zip(ax.get_yticks(), (t.get_text() for t in ax.get_yticklabels()), strict=True))
+    assert marks[1.25] == "0" == marks[-1.25] and marks[0.25] == "-60" == marks[-0.25]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["here", "there"]
+
+
 def test_wrong_arguments_are_named(audio, tracks):
     ax = Figure().subplots()
+    for args, message in (
+        (([0.0, 1.0], [1, 1], [1, 1]), "frequencies_hz must be above 0 and ascending"),
+        (([2.0, 1.0], [1, 1], [1, 1]), "frequencies_hz must be above 0 and ascending"),
+        (([1.0, 2.0], [1, 1], [0, 0]), "v_power of B must not be silent, got zeros only"),
+        (([1.0, 2.0], [1, 1, 1], [1, 1]), r"u_power must have shape \(2,\), got \(3,\)"),
+        (([1.0, 2.0], [1, -1], [1, 1]), "u_power must not be negative, got -1"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            plot.plot_transport(ax, *args)
+    with pytest.raises(ParameterError, match="curves must be at most 8, got 9"):
+        plot.plot_landscape(ax, [1.0], {i: ([1.0], [1.0]) for i in range(9)})
     with pytest.raises(ParameterError, match="audio must not be silent, got zeros only"):
         plot.plot_spectrogram(ax, np.zeros(100), RATE)
     with pytest.raises(ParameterError, match="range_db must be above 0, got -3"):
