@@ -3,6 +3,7 @@
 Everything heavy is imported inside the commands, so that ``--help`` answers at once.
 """
 
+import json
 import os
 import sys
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ class _Refused(click.ClickException):
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="spectralot")
 def main():
-    """Read f0 and harmonic amplitudes out of recordings."""
+    """Read f0 and harmonic amplitudes out of recordings; compare spectra by transport."""
     # threads that spin while they wait take the processor from others; read as Numba starts
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -66,14 +67,18 @@ def estimate(files, folder, fmin, fmax, overwrite, quiet):
                 tracks = _estimate_one(file, stem, overwrite, limits)
             except (ParameterError, MemoryError) as error:
                 n_failed += 1
-                named = str(file) in str(error)
-                click.echo(str(error) if named else f"{file}: {error}", err=True)
+                click.echo(_with_name(file, error), err=True)
             else:
                 if not quiet:
                     level = f"residual {tracks.residual_db:.1f} dB"
                     click.echo(f"{file} -> {stem}.f0.csv, {stem}.npz ({level})")
             advance()
     sys.exit(1 if n_failed else 0)
+
+
+def _with_name(file, error):
+    """The error's line, with the file's name if it does not say it."""
+    return str(error) if file is None or str(file) in str(error) else f"{file}: {error}"
 
 
 def _jobs(files, folder):
@@ -124,3 +129,253 @@ def _progress(n_files, quiet):
     ) as bar:
         task = bar.add_task("fitting", total=n_files)
         yield lambda: bar.advance(task)
+
+
+def _check_figure(context, option, path):
+    if path is not None and path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise click.BadParameter(f"must end in .png, .pdf or .svg, got {path}")
+    return path
+
+
+def _with_figure(command):
+    """Options that every command with a table and a figure has."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else."),
+        click.option("--overwrite", is_flag=True, help="Replace a figure that exists already."),
+        click.option(
+            "-o", "--output", "figure", metavar="FIGURE", callback=_check_figure,
+            type=click.Path(dir_okay=False, path_type=Path), help="Draw it: PNG, PDF or SVG.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@contextmanager
+def _axes(path, overwrite):
+    """Yield axes whose figure is written when the block ends well; None where none is wanted."""
+    if path is None:
+        yield None
+        return
+    from matplotlib.figure import Figure
+
+    from .files import writing
+
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    with writing(path, overwrite=overwrite) as part:
+        yield figure.subplots()
+        figure.savefig(part, format=path.suffix[1:].lower(), dpi=120)
+
+
+@contextmanager
+def _one_line_on_failure(file=None):
+    from .checks import ParameterError
+
+    try:
+        yield
+    except (ParameterError, MemoryError) as error:
+        click.echo(_with_name(file, error), err=True)
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@_with_figure
+def compare(a, b, figure, overwrite, as_json):
+    """Compare recordings A and B: spectral transport, MSS, LSD and level in one table.
+
+    The figure shows both mean spectra, and between them which energy goes where. Different rates:
+    both are brought to the lower one. Different lengths: the end of the longer one is left out.
+    Exit status: 0 all went well, 1 it failed, 2 wrong usage.
+    """
+    with _one_line_on_failure():
+        from .compare import METRICS, mean_power, read_pair
+        from .compare import compare as compare_sounds
+
+        with _axes(figure, overwrite) as ax:
+            *sounds, rate, rates = read_pair(a, b)
+            found = compare_sounds(*sounds, rate)
+            if ax is not None:
+                from .plot import plot_transport
+
+                n_samples = min(map(len, sounds))
+                (frequencies_hz, u), (_, v) = (mean_power(s[:n_samples], rate) for s in sounds)
+                plot_transport(ax, frequencies_hz, u, v, labels=(f"A: {a.name}", f"B: {b.name}"))
+                ax.set_title(f"energy moves by {found['sot_cents']:.0f} cents", loc="left")
+    durations_s = found["duration_a_s"], found["duration_b_s"]
+    if as_json:
+        sides = (
+            dict(file=str(file), sample_rate=own, duration_s=seconds)
+            for file, own, seconds in zip((a, b), rates, durations_s, strict=True)
+        )
+        compared = dict(sample_rate=rate, duration_s=found["duration_s"])
+        metrics = {key: found[key] for key in METRICS}
+        report = dict(zip("ab", sides, strict=True), compared=compared, metrics=metrics)
+        click.echo(json.dumps(report, indent=2))
+        return
+    for letter, file, own, seconds in zip("AB", (a, b), rates, durations_s, strict=True):
+        resampled = "" if own == rate else f", resampled to {rate} Hz"
+        click.echo(f"{letter}: {file}, {seconds:.3f} s at {own} Hz{resampled}")
+    if durations_s[0] != durations_s[1]:
+        click.echo(f"compared over the common length, the first {found['duration_s']:.3f} s")
+    click.echo()
+    for key, (name, unit) in METRICS.items():
+        click.echo(f"{name:<20}{found[key]:>12.5g}  {unit}")
+    if figure is not None:
+        click.echo(f"\nfigure: {figure}")
+
+
+TIMBRES = click.Choice(["1/k", "uniform"])
+
+
+@main.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--f0",
+    default=220.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Of the tone, in Hz.",
+)
+@click.option(
+    "--harmonics",
+    default=8,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Of the tone, how many.",
+)
+@click.option(
+    "--timbre",
+    default="1/k",
+    show_default=True,
+    type=TIMBRES,
+    help="Amplitudes of the tone's harmonics.",
+)
+@click.option(
+    "--candidates",
+    type=TIMBRES,
+    help="Amplitudes of the candidates' harmonics.  [default: as the tone's]",
+)
+@click.option(
+    "--noise",
+    default="none",
+    show_default=True,
+    type=click.Choice(["none", "white", "pink"]),
+    help="Added to the tone.",
+)
+@click.option("--snr-db", default=20.0, show_default=True, help="Tone over noise, in dB.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Of the tone's phases and of the noise.",
+)
+@click.option("--losses", metavar="NAME,...", help="Presets to show.  [default: all]")
+@click.option(
+    "--range",
+    "range_",
+    default=1200.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Largest offset of f0, in cents.",
+)
+@click.option(
+    "--step",
+    default=25.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Between offsets, in cents.",
+)
+@_with_figure
+@click.pass_context
+def landscape(context, file, losses, range_, step, figure, overwrite, as_json, **tone):
+    """Show what losses see while f0 alone is wrong, and how well their slopes lead.
+
+    The target is half a second of FILE, whose note is fitted first, or of a synthetic tone.
+    Exit status: 0 all went well, 1 it failed, 2 wrong usage.
+    """
+    given = [name for name in tone if context.get_parameter_source(name).name == "COMMANDLINE"]
+    if file is not None and given:
+        raise _Refused(f"--{given[0].replace('_', '-')} is for the tone: leave it out with a FILE")
+    if step > range_:
+        raise _Refused(f"--step must not be above --range, got {step:g} and {range_:g}")
+    with _one_line_on_failure(file):
+        import numpy as np
+
+        from .landscape import minimum_error, slope_accuracy
+
+        n_steps = int(range_ / step)
+        cents = step * np.arange(-n_steps, n_steps + 1)
+        compared = _presets(losses)
+        with _axes(figure, overwrite) as ax:
+            if file is None:
+                what, curves = _landscape_of_tone(compared, cents, **tone)
+            else:
+                what, curves = _landscape_of_file(compared, cents, file)
+            if ax is not None:
+                from .plot import plot_landscape
+
+                plot_landscape(ax, cents, curves)
+                ax.set_title(what, loc="left")
+    scores = {
+        name: dict(
+            slope_accuracy=slope_accuracy(cents, slopes), minimum_cents=minimum_error(cents, values)
+        )
+        for name, (values, slopes) in curves.items()
+    }
+    if as_json:
+        for name, (values, slopes) in curves.items():
+            scores[name].update(values=values.tolist(), slopes=slopes.tolist())
+        click.echo(json.dumps(dict(target=what, cents=cents.tolist(), losses=scores)))
+        return
+    click.echo(f"{what}\n{len(cents)} offsets of f0, {cents[0]:g} to {cents[-1]:g} cents\n")
+    click.echo(f"{'loss':<14}{'right slopes / %':>18}{'global minimum / cents':>26}")
+    for name, score in scores.items():
+        share, lowest = 100 * score["slope_accuracy"], score["minimum_cents"]
+        click.echo(f"{name:<14}{share:>18.1f}{lowest:>26g}")
+    if figure is not None:
+        click.echo(f"\nfigure: {figure}")
+
+
+def _presets(names):
+    from .losses import PRESETS, preset
+
+    names = PRESETS if names is None else names.split(",")
+    for name in names:
+        if name not in PRESETS:
+            raise _Refused(f"--losses must name some of {', '.join(PRESETS)}, got {name!r}")
+    return {name: preset(name) for name in names}
+
+
+def _landscape_of_tone(losses, cents, *, f0, harmonics, timbre, candidates, noise, snr_db, seed):
+    """What it is of, and its curves."""
+    from .checks import ParameterError
+    from .landscape import landscape, noisy_tone
+    from .landscape import timbre as amplitudes
+
+    own = amplitudes(timbre, harmonics)
+    try:
+        target = noisy_tone(f0, own, noise=noise, snr_db=snr_db, seed=seed)
+        held = own if candidates is None else amplitudes(candidates, harmonics)
+        _, curves = landscape(target, f0, held, losses, cents=cents)
+    except ParameterError as error:
+        raise _Refused(str(error)) from None
+    what = f"tone of {f0:g} Hz, {harmonics} harmonics {timbre}"
+    if candidates not in (None, timbre):
+        what += f", candidates {candidates}"
+    return (what if noise == "none" else f"{what}, {noise} noise at {snr_db:g} dB"), curves
+
+
+def _landscape_of_file(losses, cents, file):
+    import numpy as np
+
+    from .audio import read_audio
+    from .estimate.fit import fit_note
+    from .landscape import landscape_of_tracks
+
+    audio, sample_rate = read_audio(file)
+    tracks = fit_note(audio, sample_rate)
+    _, curves = landscape_of_tracks(audio, tracks, losses=losses, cents=cents)
+    return f"{file.name}, fitted at {np.median(tracks.f0_hz):.2f} Hz", curves

@@ -1,5 +1,6 @@
 """The command line: exit status, what is written, and one line for each thing that fails."""
 
+import json
 import os
 import subprocess
 import sys
@@ -55,7 +56,11 @@ def wav(path, n_samples=400, rate=RATE, **options):
 
 
 def run(*args):
-    return CliRunner().invoke(main, ["estimate", *map(str, args)])
+    return call("estimate", *args)
+
+
+def call(*args):
+    return CliRunner().invoke(main, list(map(str, args)))
 
 
 def test_writes_both_files_beside_the_input(folder, calls):
@@ -198,13 +203,15 @@ def test_version_and_help():
     assert result.exit_code == 0 and "--overwrite" in result.output
 
 
-def test_help_imports_nothing_heavy():
+@pytest.mark.parametrize("command", ["estimate", "compare", "landscape"])
+def test_help_imports_nothing_heavy(command):
     """What makes ``spectralot --help`` slow is what it imports."""
     code = (
         "import sys\n"
         "from spectralot.cli import main\n"
-        "main(['estimate', '--help'], standalone_mode=False)\n"
-        "heavy = {'numpy', 'numba', 'scipy', 'rich', 'soundfile'} & set(sys.modules)\n"
+        f"main(['{command}', '--help'], standalone_mode=False)\n"
+        "heavy = {'numpy', 'numba', 'scipy', 'rich', 'soundfile', 'matplotlib'}\n"
+        "heavy &= set(sys.modules)\n"
         "sys.exit(' '.join(heavy) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -244,3 +251,156 @@ def test_bar_is_drawn_on_a_terminal_only(folder, calls, monkeypatch, quiet):
     assert ("3/3" in drawn) is not quiet
     results = (folder / "out.txt").read_text().splitlines()
     assert [line.split(" ->")[0] for line in results] == ([] if quiet else ["a.wav", "b.wav"])
+
+
+@pytest.fixture
+def pair(folder):
+    """Half a second of 1000 Hz at one rate, and of its fifth, softer and longer, at another."""
+    for name, hz, rate, n_samples in (("a", 1000, 16000, 8000), ("b", 1500, 24000, 15000)):
+        tone = np.sin(2 * np.pi * hz * np.arange(n_samples) / rate) * (0.5 if name == "a" else 0.05)
+        sf.write(f"{name}.wav", tone, rate, subtype="FLOAT")
+    return "a.wav", "b.wav"
+
+
+def test_compare_prints_a_table(pair):
+    result = call("compare", *pair)
+    assert (result.exit_code, result.stderr) == (0, "")
+    head, table = result.stdout.split("\n\n")
+    assert head.splitlines() == [
+        "A: a.wav, 0.500 s at 16000 Hz",
+        "B: b.wav, 0.625 s at 24000 Hz, resampled to 16000 Hz",
+        "compared over the common length, the first 0.500 s",
+    ]
+    rows = [(line[:20].strip(), float(line[20:32]), line[34:]) for line in table.splitlines()]
+    assert [name for name, *_ in rows] == [
+        "SOT over pitch", "SOT over frequency", "MSS", "LSD", "level difference",
+    ]  # fmt: skip
+    assert rows[0][1] == pytest.approx(702, abs=1)
+    assert rows[4][1] == pytest.approx(-20, abs=0.1) and "B relative to A" in rows[4][2]
+    assert sorted(os.listdir()) == ["a.wav", "b.wav"]
+
+
+def test_compare_prints_json_and_nothing_else(pair):
+    result = call("compare", "a.wav", "a.wav", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    found = json.loads(result.stdout)
+    assert found["a"] == {"file": "a.wav", "sample_rate": 16000, "duration_s": 0.5} == found["b"]
+    assert found["compared"] == {"sample_rate": 16000, "duration_s": 0.5}
+    assert found["metrics"]["sot_cents"] == 0 and len(found["metrics"]) == 5
+    found = json.loads(call("compare", *pair, "--json").stdout)
+    assert found["compared"] == {"sample_rate": 16000, "duration_s": 0.5}
+    assert found["b"]["sample_rate"] == 24000
+
+
+def test_figures_are_written_once(pair):
+    pytest.importorskip("matplotlib")
+    small = ("landscape", "--losses", "LIN", "--range", 25)
+    for args, name, start in (
+        (("compare", *pair), "x.PNG", b"\x89PNG"),
+        (small, "y.svg", b"<?xml"),
+    ):
+        result = call(*args, "-o", name)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.endswith(f"\nfigure: {name}\n")
+        with open(name, "rb") as file:
+            assert file.read(5).startswith(start)
+        result = call(*args, "-o", name)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "it exists already" in result.stderr and len(result.stderr.splitlines()) == 1
+        result = call(*args, "-o", name, "--overwrite", "--json")
+        assert result.exit_code == 0 and json.loads(result.stdout)
+    assert sorted(os.listdir()) == ["a.wav", "b.wav", "x.PNG", "y.svg"]
+
+
+def test_compare_says_in_one_line_what_is_wrong(pair):
+    sf.write("silent.wav", np.zeros(8000), 16000)
+    sf.write("short.wav", np.zeros(2000), 16000)
+    for args, message in (
+        (["a.wav", "gone.wav"], "cannot read gone.wav: No such file or directory"),
+        (["a.wav", "short.wav"], "a and b must have at least 2048 samples, got 8000 and 2000"),
+        (["a.wav", "silent.wav", "-o", "x.png"],
+         "v_power of B: silent.wav must not be silent, got zeros only"),
+        (["a.wav", "b.wav", "-o", "no/x.png"], "cannot write no/x.png: there is no folder no"),
+    ):  # fmt: skip
+        result = call("compare", *args)
+        assert (result.exit_code, result.output) == (1, message + "\n")
+    assert call("compare", "a.wav", "silent.wav").exit_code == 0
+    assert sorted(os.listdir()) == ["a.wav", "b.wav", "short.wav", "silent.wav"]
+
+
+def test_landscape_of_a_tone(folder):
+    args = ("landscape", "--losses", "LIN,SOT-512", "--range", 110, "--step", 50, "--f0", 440)
+    result = call(*args)
+    assert (result.exit_code, result.stderr) == (0, "")
+    head, table = result.stdout.split("\n\n")
+    assert head.splitlines() == [
+        "tone of 440 Hz, 8 harmonics 1/k",
+        "5 offsets of f0, -100 to 100 cents",
+    ]
+    rows = [line.split() for line in table.splitlines()[1:]]
+    assert [name for name, *_ in rows] == ["LIN", "SOT-512"]
+
+    found = json.loads(call(*args, "--json").stdout)
+    assert found["cents"] == [-100, -50, 0, 50, 100]
+    assert list(found["losses"]) == ["LIN", "SOT-512"]
+    lin = found["losses"]["LIN"]
+    assert np.argmin(lin["values"]) == 2 and lin["minimum_cents"] == 0
+    right = (np.array(lin["slopes"]) * found["cents"] > 0).sum() / 4
+    assert lin["slope_accuracy"] == right and rows[0][1:] == [f"{100 * right:.1f}", "0"]
+
+
+def test_landscape_hears_its_options(folder):
+    fixed = ("landscape", "--losses", "LIN", "--range", 25, "--json")
+    seen = {}
+    for options in (
+        (), ("--timbre", "uniform"), ("--candidates", "uniform"), ("--harmonics", 3),
+        ("--noise", "white"), ("--noise", "pink"), ("--noise", "pink", "--snr-db", 3),
+        ("--noise", "pink", "--seed", 1), ("--f0", 300),
+    ):  # fmt: skip
+        found = json.loads(call(*fixed, *options).stdout)
+        seen[tuple(found["losses"]["LIN"]["values"])] = found["target"]
+    assert len(seen) == 9
+    assert "tone of 220 Hz, 8 harmonics 1/k, candidates uniform" in seen.values()
+    assert "tone of 220 Hz, 8 harmonics 1/k, pink noise at 3 dB" in seen.values()
+
+
+def test_landscape_of_a_file(folder, calls):
+    """The stand-in for the fit finds 220 Hz with two harmonics of amplitude 0.1."""
+    t = np.arange(8000) / RATE
+    tone = 0.1 * np.sin(2 * np.pi * 220 * t) + 0.1 * np.sin(4 * np.pi * 220 * t)
+    sf.write("a.wav", tone, RATE, subtype="FLOAT")
+    result = call("landscape", "a.wav", "--losses", "LIN", "--range", 100)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("a.wav, fitted at 220.00 Hz\n9 offsets of f0")
+    name, share, lowest = result.stdout.splitlines()[-1].split()
+    assert (name, lowest) == ("LIN", "0") and float(share) > 50
+    wav("short.wav", 7)
+    for name, message in (
+        ("gone.wav", "cannot read gone.wav: No such file or directory\n"),
+        ("short.wav", "short.wav: audio must have at least 64 samples, got 7\n"),
+    ):
+        result = call("landscape", name)
+        assert (result.exit_code, result.output) == (1, message)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["compare", "a.wav"], "Missing argument 'B'"),
+        (["compare", "a.wav", "a.wav", "-o", "x.doc"], "must end in .png, .pdf or .svg, got x.doc"),
+        (["landscape", "--losses", "LIN,L2"], "--losses must name some of LIN, MSS, "),
+        (["landscape", "--losses", "LIN,L2"], "got 'L2'"),
+        (["landscape", "--step", "50", "--range", "25"], "--step must not be above --range"),
+        (["landscape", "--step", "0"], "0.0 is not in the range x>0"),
+        (["landscape", "--f0", "4000"], "f0_hz must be above 0 and below sample_rate / 2"),
+        (["landscape", "--harmonics", "0"], "0 is not in the range x>=1"),
+        (["landscape", "--noise", "brown"], "'brown' is not one of"),
+        (["landscape", "a.wav", "--snr-db", "3"], "--snr-db is for the tone: leave it out"),
+    ],
+)
+def test_wrong_usage_of_figures_and_tones_exits_2(folder, args, message):
+    wav("a.wav")
+    result = call(*args)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert os.listdir() == ["a.wav"]
