@@ -9,11 +9,12 @@ import numpy as np
 
 from . import checks
 from .checks import ParameterError
+from .cpu import lipschitz
 from .cpu import transport as cpu
 
 __all__ = ["wasserstein_1d_backward", "wasserstein_1d_forward"]
 
-MASSES = ("balanced", "cutoff")
+MASSES = ("balanced", "cutoff", "partial", "unbalanced")
 _PARTS = 64  # independent pieces of work; a fixed number, so results do not depend on threads
 
 
@@ -60,6 +61,8 @@ def wasserstein_1d_forward(
     v_positions=None,
     p=2,
     mass="balanced",
+    share=None,
+    reach=None,
     mass_floor=0.0,
     position_gradients=True,
 ):
@@ -80,14 +83,24 @@ def wasserstein_1d_forward(
     v_positions : array_like, shape (m,) or (..., m), optional
         Where the estimate's weights stand; default `u_positions`.
     p : float
-        Exponent of the distance, at least 1.
-    mass : {"balanced", "cutoff"}
+        Exponent of the distance, at least 1; must be 1 for "partial" and "unbalanced".
+    mass : {"balanced", "cutoff", "partial", "unbalanced"}
         "balanced": each side is divided by its own sum. "cutoff": both are divided by the
         target's sum and the cost is counted up to the quantile 1; what the estimate lacks
-        stands at its last position. This is the frequency cutoff of the paper.
+        stands at its last position. This is the frequency cutoff of the paper. "partial": as
+        balanced, but only `share` of the mass is moved, the cheapest; the cost is not divided
+        by `share`. "unbalanced": both are divided by the target's sum, and what either side
+        keeps of its mass may differ from what it has, at the price of `reach` times their
+        Kullback-Leibler divergence. It hears the level of the estimate against the target's.
+    share : float, optional
+        With mass "partial", and then required: the part of the mass to move, above 0 and at
+        most 1. With 1 it is "balanced".
+    reach : float, optional
+        With mass "unbalanced", and then required: above 0, in units of the positions. Mass is
+        rather created and destroyed than moved much farther than this.
     mass_floor : float
-        A row whose target (balanced: either side) has no more mass than this counts nothing:
-        value 0 and gradient 0.
+        A row whose target (balanced and partial: either side) has no more mass than this
+        counts nothing: value 0 and gradient 0.
     position_gradients : bool
         False saves time where only the gradients of the weights are wanted.
 
@@ -101,17 +114,27 @@ def wasserstein_1d_forward(
     Raises
     ------
     ParameterError
-        If weights are negative, not finite or empty, shapes do not fit, or p is below 1.
+        If weights are negative, not finite or empty, shapes do not fit, p is below 1 (partial,
+        unbalanced: not 1), `share` or `reach` is out of range, missing, or given without its
+        mass.
 
     Notes
     -----
     Where quantile levels of both sides are equal the cost has a kink; the gradient is then the
-    mean of the two one-sided ones, so equal inputs have gradient zero.
+    mean of the two one-sided ones, so equal inputs have gradient zero. An unbalanced estimate
+    without mass costs `reach`; its slope is infinite there, and its gradient is defined as 0.
 
     References
     ----------
     Torres, Peeters, Richard, ICASSP 2024, arXiv:2312.14507, equations 2 to 4 (transport by
     quantile functions) and section 3.2 (cutoff).
+
+    Figalli, "The optimal partial transport problem", Archive for Rational Mechanics and
+    Analysis 195, 2010, equation 1.1 (partial).
+
+    Liero, Mielke, Savaré, "Optimal entropy-transport problems and a new Hellinger-Kantorovich
+    distance between positive measures", Inventiones Mathematicae 211, 2018, equation 1.5
+    (unbalanced).
 
     Examples
     --------
@@ -119,6 +142,12 @@ def wasserstein_1d_forward(
     >>> value, saved = wasserstein_1d_forward([0, 1, 0], [0, 0, 2], u_positions=[0, 1, 2])
     >>> float(value)
     1.0
+    >>> u, v, x = [1, 0, 0, 1], [0, 1, 0, 1], [0, 1, 2, 3]
+    >>> float(wasserstein_1d_forward(u, v, u_positions=x, p=1, mass="partial", share=0.75)[0])
+    0.25
+    >>> value, _ = wasserstein_1d_forward(u, v, u_positions=x, p=1, mass="unbalanced", reach=1)
+    >>> round(float(value), 3)
+    0.393
     """
     u, v, lead = _weights(u_weights, v_weights)
     R, n, m = len(u), u.shape[1], v.shape[1]
@@ -131,10 +160,8 @@ def wasserstein_1d_forward(
     y_given = u_positions if v_positions is None else v_positions
     y = _positions("v_positions", y_given, lead, R, m)
     p = checks.number("p", p, minimum=1)
-    checks.one_of("mass", mass, MASSES)
+    mass, limit = _mass(checks.one_of("mass", mass, MASSES), share, reach, p)
     mass_floor = checks.number("mass_floor", mass_floor, minimum=0)
-    u, x, u_order = _ascending(u, x)
-    v, y, v_order = _ascending(v, y)
 
     dtype = np.result_type(u, v)
     rows = R if position_gradients else 0
@@ -143,11 +170,13 @@ def wasserstein_1d_forward(
     block = np.empty((R + rows) * (n + m), dtype)
     parts = np.split(block, np.cumsum([R * n, R * m, rows * n]))
     unit = [a.reshape(-1, w) for a, w in zip(parts, (n, m, n, m), strict=True)]
-    P = min(_PARTS, (R + 3) // 4)
-    size = 4 * (n + m + 4)
-    scratch = np.empty((P, size)), np.empty((P, size), np.uint32), np.empty((P, 4, max(n, m) + 1))
-    cut = mass == "cutoff"
-    cpu.wasserstein_1d_forward(u, v, x, y, p, cut, mass_floor, *scratch, value, *unit)
+    u_order = v_order = None
+    if mass in ("balanced", "cutoff"):
+        u, x, u_order = _ascending(u, x)
+        v, y, v_order = _ascending(v, y)
+        _in_order(u, v, x, y, p, mass == "cutoff", mass_floor, value, unit)
+    else:
+        _on_a_grid(u, v, x, y, mass == "partial", limit, mass_floor, value, unit)
     if np.isnan(value).any():
         _refuse("u_weights", u)
         _refuse("v_weights", v)
@@ -196,6 +225,76 @@ def wasserstein_1d_backward(d_value, saved):
             (saved.d_v_positions, saved.v_order, saved.v_positions_shape),
         )
     )
+
+
+def _mass(mass, share, reach, p):
+    """The mass, and its number: the share not to be moved, or the reach."""
+    for name, value, wanted in (("share", share, "partial"), ("reach", reach, "unbalanced")):
+        if mass == wanted and value is None:
+            raise ParameterError(f"{name} must be given with mass {wanted!r}, got None")
+        if mass != wanted and value is not None:
+            raise ParameterError(
+                f"{name} must be left out unless mass is {wanted!r}, got {value!r} with {mass!r}"
+            )
+    if mass in ("balanced", "cutoff"):
+        return mass, None
+    if p != 1:
+        raise ParameterError(f"p must be 1 with mass {mass!r}, got {p:g}")
+    if mass == "unbalanced":
+        return mass, checks.number("reach", reach, above=0)
+    share = checks.number("share", share, above=0)
+    if share > 1:
+        raise ParameterError(f"share must be at most 1, got {share:g}")
+    return (mass, 1 - share) if share < 1 else ("balanced", None)
+
+
+def _in_order(u, v, x, y, p, cut, mass_floor, value, unit):
+    """Balanced and cutoff: mass moves in the order of the positions."""
+    R, n, m = len(u), u.shape[1], v.shape[1]
+    P = min(_PARTS, (R + 3) // 4)
+    size = 4 * (n + m + 4)
+    scratch = np.empty((P, size)), np.empty((P, size), np.uint32), np.empty((P, 4, max(n, m) + 1))
+    cpu.wasserstein_1d_forward(u, v, x, y, p, cut, mass_floor, *scratch, value, *unit)
+
+
+def _on_a_grid(u, v, x, y, partial, limit, mass_floor, value, unit):
+    """Partial and unbalanced: a potential on the positions of both sides together."""
+    grid, u_at, v_at = _grid(x, y)
+    N, P = grid.shape[1], min(_PARTS, len(u))
+    work = np.empty((P, 8, N))
+    if partial:
+        scratch = np.empty((P, 4 * N + 4)), work
+        lipschitz.partial_1d(u, v, u_at, v_at, grid, limit, mass_floor, *scratch, value, *unit)
+        return
+    # farther than 60 reaches is as far as can be; the scale begins anew every 100
+    gaps = np.minimum(np.diff(grid, axis=1, append=grid[:, -1:]) / limit, 60.0)
+    place = np.cumsum(gaps, axis=1) - gaps
+    place -= 100.0 * np.floor(place / 100.0)
+    tables = np.exp(place), np.exp(-place), np.exp(-2 * gaps)
+    scratch = np.empty((P, 4, 2 * N)), work
+    lipschitz.unbalanced_1d(u, v, u_at, v_at, *tables, limit, mass_floor, *scratch, value, *unit)
+
+
+def _grid(x, y):
+    """Distinct positions of both sides, ascending, and where each side's stand among them.
+
+    The indices are empty if the grid is the positions of either side. Rows with fewer distinct
+    positions than others repeat their last.
+    """
+    if x.shape == y.shape and np.array_equal(x, y) and (np.diff(x, axis=1) > 0).all():
+        nowhere = np.empty((1, 0), np.uint32)
+        return x, nowhere, nowhere
+    G, n = max(len(x), len(y)), x.shape[1]
+    both = np.hstack([np.broadcast_to(a, (G, a.shape[1])) for a in (x, y)])
+    order = np.argsort(both, axis=1, kind="stable")
+    both = np.take_along_axis(both, order, axis=1)
+    number = np.cumsum(np.diff(both, axis=1, prepend=both[:, :1]) > 0, axis=1)
+    grid = np.repeat(both[:, -1:], number.max() + 1, axis=1)
+    np.put_along_axis(grid, number, both, axis=1)
+    at = np.empty_like(number)
+    np.put_along_axis(at, order, number, axis=1)
+    at = at.astype(np.uint32)
+    return grid, np.ascontiguousarray(at[:, :n]), np.ascontiguousarray(at[:, n:])
 
 
 def _scaled(d_value, unit, order, shape):

@@ -13,9 +13,11 @@ import math
 import numpy as np
 from numba import njit, prange
 
+ZERO, ONE, TWO = np.uint64(0), np.uint64(1), np.uint64(2)  # unsigned: no wrap-around to check
 SMALLEST = 1e-300  # a mass below has no finite reciprocal, or nearly so: silence
+FAINTEST = 1e-60  # of the other side's mass; what is fainter is silence to it
 HIGHEST = math.exp(60.0)  # e^(2f/reach) is held between this and its reciprocal
-BLOCK = math.exp(100.0)  # the scale of the knots starts anew every 100 reaches
+BLOCK = math.exp(100.0)  # the scale of the knots begins anew every 100 reaches
 
 
 @njit(error_model="numpy")
@@ -76,55 +78,62 @@ def _share_pull(weights, at, scale, mass, pull, gradient):
 # --- unbalanced ----------------------------------------------------------------------------------
 
 
-@njit(forceinline=True, error_model="numpy")
-def _pass_knots(A, B, grow, fall, own_a, own_b, top, other_a, other_b, other):
-    """Add to A e^-t - B e^t the knots it passes while its zero lies beyond them (eq. 23)."""
-    while top > 0:
-        a, b = own_a[top - 1] * fall, own_b[top - 1] * grow
-        # the knot stands where a e^-t = b e^t; both are negative if it came from the other side
-        if (a * B > A * b) != (a + b > 0.0) or abs(a) * HIGHEST < abs(b):
-            break
-        top -= 1
-        A += a
-        B += b
-        other_a[other] = -b * grow
-        other_b[other] = -a * fall
-        other += 1
-    return A, B, top, other
-
-
 @njit(error_model="numpy")
-def _rebase(own_a, own_b, top):
-    for i in range(top):
-        own_a[i] *= 1.0 / BLOCK
-        own_b[i] *= BLOCK
+def _rescale(falling, rising, count, last):
+    """Begin the scale of one stack anew, without the knots now out of reach; how many are left."""
+    kept = 0
+    for i in range(count):
+        if abs(falling[i]) * HIGHEST * HIGHEST > abs(rising[i]) * last * last:
+            falling[kept] = falling[i] * (1.0 / BLOCK)
+            rising[kept] = rising[i] * BLOCK
+            kept += 1
+    return np.uint64(kept)
 
 
 @njit(error_model="numpy")
 def _best_ratios(a, b, grow, fall, knots, ratio):
-    """e^(2t) of most gain at each point, of the points up to it; the first with mass."""
+    """e^(2t) of most gain at each point, of the points up to it (eqs. 21-23); the first with mass.
+
+    A knot is the (A, B) of a piece A e^-t - B e^t that ends where it is 0: positive from the
+    side it was made on, negative from the other. Written out twice, as a function that is given
+    both stacks would count their references at every call.
+    """
     left_a, left_b, right_a, right_b = knots[0], knots[1], knots[2], knots[3]
-    left, right, first = 0, 0, -1
+    left, right, first = ZERO, ZERO, -1
     q, last = 1.0, 0.0
     for k in range(a.shape[0]):
-        g, f, A, B = grow[k], fall[k], a[k], b[k]
+        g, f = grow[k], fall[k]
         if g < last:
-            _rebase(left_a, left_b, left)
-            _rebase(right_a, right_b, right)
-        last = g
+            left = _rescale(left_a, left_b, left, last)
+            right = _rescale(right_b, right_a, right, last)
+        last, g2, f2 = g, g * g, f * f
+        A, B = a[k] * g, b[k] * f  # as seen in the left stack
         if A + B > 0.0:
-            A, B, left, right = _pass_knots(
-                A, B, g, f, left_a, left_b, left, right_a, right_b, right
-            )
-            B, A, right, left = _pass_knots(
-                B, A, g, f, right_a, right_b, right, left_a, left_b, left
-            )
-            A, B = max(A, a[k]), max(B, b[k])  # what rounding may have taken away
-            left_a[left], left_b[left] = A * g, B * f
-            right_a[right], right_b[right] = B * g, A * f
-            left += 1
-            right += 1
-            q = min(max(A / B, 1.0 / HIGHEST), HIGHEST)
+            while left > ZERO:
+                x, y = left_a[left - ONE], left_b[left - ONE]
+                if (x * B > A * y) != (x + y > 0.0):
+                    break
+                left -= ONE
+                A += x
+                B += y
+                right_a[right], right_b[right] = -x * f2, -y * g2
+                right += ONE
+            A, B = A * f2, B * g2  # as seen in the right one
+            while right > ZERO:
+                x, y = right_a[right - ONE], right_b[right - ONE]
+                if (x * B < A * y) != (x + y > 0.0):
+                    break
+                right -= ONE
+                A += x
+                B += y
+                left_a[left], left_b[left] = -x * g2, -y * f2
+                left += ONE
+            A, B = max(A, a[k] * f), max(B, b[k] * g)  # what rounding may have taken away
+            left_a[left], left_b[left] = A * g2, B * f2
+            right_a[right], right_b[right] = A, B
+            left += ONE
+            right += ONE
+            q = min(max(A * g / (B * f), 1.0 / HIGHEST), HIGHEST)
             if first < 0:
                 first = k
         ratio[k] = q
@@ -186,8 +195,9 @@ def unbalanced_1d(
             grid = r % len(grow)
             x, y = flat_x[r * n : (r + 1) * n], flat_y[r * m : (r + 1) * m]
             u_mass, v_mass = _mass(u), _mass(v)
-            scale = 1.0 / u_mass if u_mass > max(mass_floor, SMALLEST) else 0.0
-            if not v_mass * scale > SMALLEST:
+            floor = max(mass_floor, SMALLEST, v_mass * FAINTEST)
+            scale = 1.0 / u_mass if u_mass > floor else 0.0
+            if not v_mass * scale > FAINTEST:
                 value[r] = 0.0 * (u_mass + v_mass) + (reach if scale > 0.0 else 0.0)
                 d_u[r] = 0.0
                 d_v[r] = 0.0
@@ -211,57 +221,40 @@ def unbalanced_1d(
 # --- partial -------------------------------------------------------------------------------------
 
 
-@njit(forceinline=True, error_model="numpy")
-def _take(mass, here, top_price, own, own_mass, top, other, other_mass, count):
-    """Match a point's mass with the cheapest on offer, at most at top_price: leave it (eq. 14).
-
-    Prices rise with the way: they are kept less the place where they were offered. What is taken
-    offers itself to the other side. An offer's sign is that of top_price in its price.
-    """
-    cost, slope = 0.0, 0.0
-    while True:
-        offered = top > 0 and own[top - 1] + here < top_price
-        price = own[top - 1] + here if offered else top_price
-        amount = own_mass[top - 1] if offered else math.inf
-        part = min(abs(amount), mass)
-        signed = math.copysign(part, amount)
-        cost += part * price
-        slope += signed
-        other[count] = -price - here
-        other_mass[count] = -signed
-        count += 1
-        mass -= part
-        if part < abs(amount):
-            if offered:
-                own_mass[top - 1] -= signed
-            return cost, slope, price, top, count
-        top -= 1
-        if mass <= 0.0:
-            return cost, slope, price, top, count
-
-
 @njit(error_model="numpy")
-def _best_prices(c, z, top_price, offers, best):
-    """V(2 top_price), its slope (eq. 13), and the f of most gain at each point, of those up to it."""
-    u_offers, u_masses, v_offers, v_masses = offers[0], offers[1], offers[2], offers[3]
-    u, v = 0, 0
+def _best_prices(c, z, bound, offers, best):
+    """V(2 bound), its slope (eq. 13), and the f of most gain at each point, of those up to it.
+
+    A point's mass takes the cheapest offers of the other side, or is left at the price `bound`.
+    Prices rise with the way: they are kept less the place of the offer. What is taken is offered
+    in turn. The sign of an offer's amount is that of `bound` in its price.
+    """
+    size, u_count, v_count = np.uint64(offers.shape[0] // 4), ZERO, ZERO
     value, slope, price = 0.0, 0.0, 0.0
     for k in range(c.shape[0]):
-        mass = c[k]
-        if mass > 0.0:
-            cost, part, price, u, v = _take(
-                mass, z[k], top_price, u_offers, u_masses, u, v_offers, v_masses, v
-            )
-            value += cost
+        here, up = z[k], c[k] > 0.0
+        mass = abs(c[k])
+        own, own_end = (u_count, ZERO) if up else (v_count + size, size)
+        other = v_count + size if up else u_count
+        while mass > 0.0:
+            price, amount = bound, math.inf
+            if own > own_end and offers[TWO * own - TWO] + here < bound:
+                price, amount = offers[TWO * own - TWO] + here, offers[TWO * own - ONE]
+            part = math.copysign(min(abs(amount), mass), amount)
+            value += abs(part) * price
             slope += part
-        elif mass < 0.0:
-            cost, part, price, v, u = _take(
-                -mass, z[k], top_price, v_offers, v_masses, v, u_offers, u_masses, u
-            )
-            value += cost
-            slope += part
-            price = -price
-        best[k] = price
+            offers[TWO * other], offers[TWO * other + ONE] = -price - here, -part
+            other += ONE
+            if abs(amount) > mass:
+                if amount < math.inf:
+                    offers[TWO * own - ONE] = amount - part
+                break
+            mass -= abs(part)
+            own -= ONE
+        u_count = own if up else other
+        v_count = (other if up else own) - size
+        best[k] = price if up else (-price if c[k] < 0.0 else best[k - 1] if k > 0 else 0.0)
+        price = best[k]
     return value, 0.5 * slope
 
 
@@ -364,7 +357,7 @@ def _mixed_flow(a, b, z, price, left, offers, W):
 
 @njit(error_model="numpy")
 def _partial_row(a, b, z, left, offers, W):
-    """Value of one row; f in W[2], the prices of target and estimate, centres, price (eqs. 11-15)."""
+    """Value of one row, the means of f over both sides, and the price (eqs. 8-15); f in W[2]."""
     c, f = W[3], W[2]
     for k in range(c.shape[0]):
         c[k] = a[k] - b[k]
@@ -401,7 +394,8 @@ def partial_1d(
             z = grid[r % len(grid)]
             x, y = flat_x[r * n : (r + 1) * n], flat_y[r * m : (r + 1) * m]
             u_mass, v_mass = _mass(u), _mass(v)
-            if min(u_mass, v_mass) > max(mass_floor, SMALLEST):
+            floor = max(mass_floor, SMALLEST)
+            if u_mass > floor and v_mass > floor:
                 u_scale, v_scale = 1.0 / u_mass, 1.0 / v_mass
                 _place(u, at_u, u_scale, a)
                 _place(v, at_v, v_scale, b)
