@@ -1,5 +1,9 @@
 """Weighted sums of losses, and the rows of the paper's table as presets."""
 
+from types import MappingProxyType
+
+import numpy as np
+
 from .. import checks
 from ..checks import ParameterError
 from .transport import SOT
@@ -35,10 +39,82 @@ class WeightedSum:
     def __init__(self, terms):
         if not terms:
             raise ParameterError(f"terms must name at least one loss, got {terms!r}")
-        self._terms = {
-            name: (checks.number(f"weight of {name!r}", weight), loss)
-            for name, (weight, loss) in terms.items()
-        }
+        self._losses = {name: loss for name, (_, loss) in terms.items()}
+        self._weights = MappingProxyType(
+            {name: checks.number(f"weight of {name!r}", w) for name, (w, _) in terms.items()}
+        )
+
+    @property
+    def weights(self):
+        """Weight of each term: a mapping of str to float that cannot be written to."""
+        return self._weights
+
+    @classmethod
+    def matched(cls, terms, target, estimate=None):
+        """Weighted sum in which each term's value on a reference error is its share.
+
+        Values of different losses have nothing in common: a weight that suits one level, sample
+        rate or ground axis is wrong for the next. Say instead what each term shall cost for an
+        error that you know.
+
+        Parameters
+        ----------
+        terms : dict of str to (float, loss)
+            Share, not negative, and loss of each term.
+        target : array_like, shape (N,) or (B, N)
+            What is to be reached: one sound, or the first batch.
+        estimate : array_like, shape of the target, optional
+            With the target, the reference error: for instance what the first batch looks like
+            before training. By default the target one semitone lower (and 6 % slower), so that a
+            semitone of detuning costs the share.
+
+        Returns
+        -------
+        WeightedSum
+            With ``weight = share / value of the reference error``, constant from then on.
+
+        Raises
+        ------
+        ParameterError
+            If a share is negative, or a term's value on the reference error is 0, as on silence.
+
+        Notes
+        -----
+        Values are matched, not gradients. The gradient of bin by bin losses for a partial in the
+        wrong place has about the size of that in the right place but no useful direction, and that
+        of transport grows with the distance or not, as p has it: neither says what an error
+        costs. Values can be read, compared and added, and exist at kinks. Lowering needs no
+        samples behind the end of the target, where silence would weigh more than the detuning.
+
+        References
+        ----------
+        docs/derivations/vertical.md, equation 17.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from spectralot import LIN, SOT, WeightedSum
+        >>> target = np.sin(2 * np.pi * 440 / 16000 * np.arange(8192))
+        >>> parts = {"sot": (1.0, SOT(2048, padding="none")), "lin": (0.2, LIN(512))}
+        >>> loss = WeightedSum.matched(parts, target)
+        >>> detuned = np.sin(2 * np.pi * 415.3 / 16000 * np.arange(8192))
+        >>> round(loss(target, detuned)[0], 1)
+        1.2
+        """
+        target = checks.float_array("target", target, (1, 2))
+        if estimate is None:
+            estimate = _semitone_lower(target)
+        weighted = {}
+        for name, (share, loss) in terms.items():
+            share = checks.number(f"share of {name!r}", share, minimum=0)
+            value = loss(target, estimate)[0]
+            weight = share / value if value > 0 else np.inf
+            if not np.isfinite(weight):
+                raise ParameterError(
+                    f"term {name!r} must have a value above 0 on the reference error, got {value:g}"
+                )
+            weighted[name] = (weight, loss)
+        return cls(weighted)
 
     def prepare(self, target):
         """Compute what depends on the target alone.
@@ -53,7 +129,7 @@ class WeightedSum:
         dict
             One entry a term; accepted by every method in place of the target.
         """
-        return {name: loss.prepare(target) for name, (_, loss) in self._terms.items()}
+        return {name: loss.prepare(target) for name, loss in self._losses.items()}
 
     def __call__(self, target, estimate):
         """Weighted value and gradient, as of one loss.
@@ -70,12 +146,34 @@ class WeightedSum:
         value : float
         d_estimate : ndarray, shape of the estimate
         """
+        return self._sum(target, estimate, lambda loss: loss)
+
+    def per_item(self, target, estimate):
+        """Weighted value of each item of a batch, and each item's own gradient.
+
+        Parameters
+        ----------
+        target : array_like, shape (B, N), or what `prepare` returned
+            What is to be reached.
+        estimate : array_like, shape (B, N)
+            What is to be changed.
+
+        Returns
+        -------
+        values : ndarray, shape (B,)
+        d_estimate : ndarray, shape (B, N)
+            Gradient of the sum of `values`.
+        """
+        return self._sum(target, estimate, lambda loss: loss.per_item)
+
+    def _sum(self, target, estimate, call):
+        """What `call` makes of each loss, times its weight, added up."""
         target = target if isinstance(target, dict) else self.prepare(target)
         value, d_estimate = 0.0, None
-        for name, (weight, loss) in self._terms.items():
-            term, d_term = loss(target[name], estimate)
-            value += weight * term
-            d_term = d_term * d_term.dtype.type(weight)
+        for name, loss in self._losses.items():
+            term, d_term = call(loss)(target[name], estimate)
+            value = value + self._weights[name] * term
+            d_term = d_term * d_term.dtype.type(self._weights[name])
             d_estimate = d_term if d_estimate is None else d_estimate + d_term
         return value, d_estimate
 
@@ -94,7 +192,19 @@ class WeightedSum:
         dict of str to float
         """
         target = target if isinstance(target, dict) else self.prepare(target)
-        return {name: loss(target[name], estimate)[0] for name, (_, loss) in self._terms.items()}
+        return {name: loss(target[name], estimate)[0] for name, loss in self._losses.items()}
+
+
+def _semitone_lower(target):
+    """The target played slower by a semitone, cut to its length."""
+    from ..audio import resample
+
+    rows = target.reshape(-1, target.shape[-1])
+    lower = np.zeros_like(rows)
+    for row, out in zip(rows, lower, strict=True):
+        slow = resample(row, 1.0, 2 ** (1 / 12))[: len(out)]
+        out[: len(slow)] = slow
+    return lower.reshape(target.shape)
 
 
 def preset(name, sample_rate=16000):
