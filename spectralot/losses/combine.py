@@ -40,14 +40,21 @@ class WeightedSum:
         if not terms:
             raise ParameterError(f"terms must name at least one loss, got {terms!r}")
         self._losses = {name: loss for name, (_, loss) in terms.items()}
-        self._weights = MappingProxyType(
-            {name: checks.number(f"weight of {name!r}", w) for name, (w, _) in terms.items()}
-        )
+        self._weights = {
+            name: checks.number(f"weight of {name!r}", weight)
+            for name, (weight, _) in terms.items()
+        }
 
     @property
     def weights(self):
-        """Weight of each term: a mapping of str to float that cannot be written to."""
-        return self._weights
+        """Weight of each term.
+
+        Returns
+        -------
+        mapping of str to float
+            Cannot be written to.
+        """
+        return MappingProxyType(self._weights)
 
     @classmethod
     def matched(cls, terms, target, estimate=None):
@@ -80,11 +87,11 @@ class WeightedSum:
 
         Notes
         -----
-        Values are matched, not gradients. The gradient of bin by bin losses for a partial in the
-        wrong place has about the size of that in the right place but no useful direction, and that
-        of transport grows with the distance or not, as p has it: neither says what an error
-        costs. Values can be read, compared and added, and exist at kinks. Lowering needs no
-        samples behind the end of the target, where silence would weigh more than the detuning.
+        Values are matched, not gradients: the size of a gradient says little about an error. That of
+        absolute differences is about the same near the target and far from it, that of transport
+        with p = 2 grows with the distance. Values can be read, compared and added, and exist at
+        kinks. The target is lowered, not raised, because that needs no samples from behind its end:
+        silence there would weigh far more than the detuning.
 
         References
         ----------
