@@ -49,12 +49,13 @@ class PitchSalience:
     hop_length : int
         Step between frames in samples.
     window : str, tuple or array_like
-        As in `spectralot.stft_magnitude_forward`.
+        As in `spectralot.stft_magnitude_forward`. The sum over a partial's bins ripples with its
+        place between them: under "hann" enough to turn some slopes, under "blackman" not.
     padding : {"end", "center", "none"}
         As in `spectralot.frame_count`.
     fmin, fmax : float
         Lowest and highest candidate in Hz; leave an octave below what is expected. The default
-        of fmax is 4000, or a quarter of the sample rate if that is lower.
+        of fmax is 3500, or a quarter of the sample rate if that is lower.
     bins_per_octave : int
         Candidates per octave.
     highest : float
@@ -94,12 +95,12 @@ class PitchSalience:
         n_fft=2048,
         *,
         hop_length=256,
-        window="hann",
+        window="blackman",
         padding="none",
         fmin=27.5,
         fmax=None,
-        bins_per_octave=24,
-        highest=5000.0,
+        bins_per_octave=20,
+        highest=4000.0,
         sharpness=10,
         sample_rate=16000,
     ):
@@ -110,7 +111,7 @@ class PitchSalience:
         self.sharpness = checks.integer("sharpness", sharpness, 1)
         bins_per_octave = checks.integer("bins_per_octave", bins_per_octave, 1)
         fmin = checks.number("fmin", fmin, above=0)
-        fmax = min(4000.0, 0.25 * self.sample_rate) if fmax is None else fmax
+        fmax = min(3500.0, 0.25 * self.sample_rate) if fmax is None else fmax
         fmax = checks.number("fmax", fmax, above=0)
         highest = checks.number("highest", highest, above=0)
         bins_hz = self._stft.frequencies_hz
@@ -218,8 +219,10 @@ def _kernel(bins_hz, candidates_hz):
 
 
 def _banded(matrix):
-    """The matrix, and where each row's first and last number other than zero stand."""
+    """The matrix, and between which columns each row has numbers; neither edge falls."""
     filled = matrix != 0
     first, last = filled.argmax(axis=1), matrix.shape[1] - filled[:, ::-1].argmax(axis=1)
-    last = np.where(filled.any(axis=1), last, first)
-    return np.ascontiguousarray(matrix), first, last
+    empty = ~filled.any(axis=1)
+    first[empty], last[empty] = matrix.shape[1], 0
+    first = np.ascontiguousarray(np.minimum.accumulate(first[::-1])[::-1])
+    return np.ascontiguousarray(matrix), first, np.maximum.accumulate(np.maximum(last, first))

@@ -311,6 +311,14 @@ def test_inputs_may_be_strided_and_are_never_written_to(rng):
     assert np.array_equal(d_x, stft_magnitude_backward(d_copy, expected_saved))
 
 
+@pytest.mark.parametrize("level", [1e-45, 1e-42, 1e-38, 1e30])
+def test_magnitudes_near_the_ends_of_float32_have_finite_gradients(level):
+    x = np.full(64, level, np.float32)
+    magnitude, saved = stft_magnitude_forward(x, n_fft=16, hop_length=4)
+    d_x = stft_magnitude_backward(np.full_like(magnitude, 3.0), saved)
+    assert np.all(np.isfinite(d_x)) and np.abs(d_x).max() > 0
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 

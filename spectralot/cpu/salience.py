@@ -30,23 +30,25 @@ def _norm(x):
 
 
 @njit
-def _project(kernel, first, last, x, sums):
-    """sums = x @ kernel, row by row of the kernel: that order vectorises and stays fixed."""
+def _combine(matrix, first, last, x, sums):
+    """sums = x @ matrix, four rows of it at once: that order vectorises and stays fixed.
+
+    Row k holds zeros outside of its columns first[k] to last[k]; neither falls with k.
+    """
     sums[:] = 0
-    for k in range(x.shape[0]):
-        part, row, factor = sums[first[k] : last[k]], kernel[k, first[k] : last[k]], x[k]
+    n = x.shape[0]
+    for k in range(0, n // 4 * 4, 4):
+        low, high = first[k], last[k + 3]
+        r0, r1 = matrix[k][low:high], matrix[k + 1][low:high]
+        r2, r3 = matrix[k + 2][low:high], matrix[k + 3][low:high]
+        x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
+        part = sums[low:high]
         for m in range(part.shape[0]):
-            part[m] += factor * row[m]
-
-
-@njit
-def _spread(kernel, first, last, x, sums):
-    """sums = kernel @ x, with the transposed kernel's rows; see _project."""
-    sums[:] = 0
-    for m in range(x.shape[0]):
-        part, row, factor = sums[first[m] : last[m]], kernel[m, first[m] : last[m]], x[m]
-        for k in range(part.shape[0]):
-            part[k] += factor * row[k]
+            part[m] += (x0 * r0[m] + x1 * r1[m]) + (x2 * r2[m] + x3 * r3[m])
+    for k in range(n // 4 * 4, n):
+        row, factor = matrix[k], x[k]
+        for m in range(sums.shape[0]):
+            sums[m] += factor * row[m]
 
 
 @njit(parallel=True, cache=True, nogil=True)
@@ -57,7 +59,7 @@ def salience_forward(magnitude, kernel, first, last, sharpness, rectified, norm,
     for r in prange(R):
         c, s, w = magnitude[r, :K], rectified[r], salience[r]
         norm[r] = _norm(c)
-        _project(kernel, first, last, c, s)
+        _combine(kernel, first, last, c, s)
         scale = 1.0 / norm[r] if norm[r] > 0.0 else 0.0
         for m in range(M):
             s[m] = max(s[m] * scale, 0.0)
@@ -84,7 +86,7 @@ def salience_backward(
                 d[m] *= s[m]
         d_magnitude[r] = 0.0
         if norm[r] > 0.0:
-            _spread(transposed, first, last, d, d_c)
+            _combine(transposed, first, last, d, d_c)
             scale, radial = 1.0 / norm[r], 0.0
             for k in range(K):
                 radial += np.float64(c[k]) * d_c[k]

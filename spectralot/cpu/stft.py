@@ -66,10 +66,12 @@ def _d_spectrum(d_magnitude, spectrum, magnitude, power, n_fft, d_spectrum):
     """
     K = magnitude.shape[0]
     for k in range(K):
-        slope, m = d_magnitude[k], magnitude[k]
-        if power == 1:
-            slope = slope / m if m > 0 else slope - slope
-        d_spectrum[k] = complex(spectrum[k].real * slope, spectrum[k].imag * slope)
+        slope, re, im = d_magnitude[k], spectrum[k].real, spectrum[k].imag
+        if power == 1:  # the phasor first: slope / m would overflow where m is tiny
+            m = magnitude[k]
+            re = re / m if m > 0 else m
+            im = im / m if m > 0 else m
+        d_spectrum[k] = complex(re * slope, im * slope)
     d_spectrum[0] *= 2.0
     if n_fft % 2 == 0:
         d_spectrum[K - 1] *= 2.0
