@@ -87,11 +87,11 @@ class WeightedSum:
 
         Notes
         -----
-        Values are matched, not gradients: the size of a gradient says little about an error. That of
-        absolute differences is about the same near the target and far from it, that of transport
-        with p = 2 grows with the distance. Values can be read, compared and added, and exist at
-        kinks. The target is lowered, not raised, because that needs no samples from behind its end:
-        silence there would weigh far more than the detuning.
+        Values are matched, not gradients: the norm of a gradient with respect to audio hardly
+        depends on the size of the error (docs/derivations/vertical.md), so it cannot say what an
+        error costs. Values can be read, compared and added, and exist at kinks. The target is
+        lowered, not raised, because that needs no samples from behind its end: silence there can
+        cost a thousand times what the detuning does.
 
         References
         ----------
