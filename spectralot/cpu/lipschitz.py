@@ -109,6 +109,7 @@ def _best_ratios(a, b, grow, fall, knots, ratio):
         last, g2, f2 = g, g * g, f * f
         A, B = a[k] * g, b[k] * f  # as seen in the left stack
         if A + B > 0.0:
+            before = left
             while left > ZERO:
                 x, y = left_a[left - ONE], left_b[left - ONE]
                 if (x * B > A * y) != (x + y > 0.0):
@@ -128,12 +129,16 @@ def _best_ratios(a, b, grow, fall, knots, ratio):
                 B += y
                 left_a[left], left_b[left] = -x * g2, -y * f2
                 left += ONE
-            A, B = max(A, a[k] * f), max(B, b[k] * g)  # what rounding may have taken away
+            if left == before:  # nothing passed: equal masses then give exactly 1
+                q = a[k] / b[k]
+            else:
+                A, B = max(A, a[k] * f), max(B, b[k] * g)  # what rounding may have taken away
+                q = A * g / (B * f)
+            q = min(max(q, 1.0 / HIGHEST), HIGHEST)
             left_a[left], left_b[left] = A * g2, B * f2
             right_a[right], right_b[right] = A, B
             left += ONE
             right += ONE
-            q = min(max(A * g / (B * f), 1.0 / HIGHEST), HIGHEST)
             if first < 0:
                 first = k
         ratio[k] = q
