@@ -97,31 +97,18 @@ def landscape(target, f0_hz, amplitudes, losses, *, cents=None, sample_rate=1600
 
     size = min(len(cents), max(1, _BATCH // len(target)))
     held = np.broadcast_to(amplitudes, (size, n_frames, amplitudes.shape[1]))
-    compare = {name: _comparison(loss, target, size) for name, loss in losses.items()}
+    tiled = np.tile(target, (size, 1))
+    prepared = {name: loss.prepare(tiled) for name, loss in losses.items()}
     curves = {name: (np.empty(len(cents)), np.empty(len(cents))) for name in losses}
     for first in range(0, len(cents), size):
         # a last batch that would be too small takes some of the one before again
         rows = slice(min(first, len(cents) - size), min(first + size, len(cents)))
         estimates, saved = harmonic_forward(candidates_hz[rows], held, **grid)
         for name, (values, slopes) in curves.items():
-            values[rows], d_estimates = compare[name](estimates)
+            values[rows], d_estimates = losses[name].per_item(prepared[name], estimates)
             d_f0_hz = harmonic_backward(d_estimates, saved)[0]
             slopes[rows] = (d_f0_hz * candidates_hz[rows]).sum(axis=1) * np.log(2) / 1200
     return cents, curves
-
-
-def _comparison(loss, target, size):
-    """Function of estimates (size, N) that gives each one's value and gradient."""
-    if hasattr(loss, "per_item"):
-        tiled = loss.prepare(np.tile(target, (size, 1)))
-        return lambda estimates: loss.per_item(tiled, estimates)
-    prepared = loss.prepare(target)
-
-    def one_by_one(estimates):
-        values, d_estimates = zip(*(loss(prepared, one) for one in estimates), strict=True)
-        return values, np.stack(d_estimates)
-
-    return one_by_one
 
 
 def landscape_of_tracks(audio, tracks, *, losses=None, cents=None, duration_s=0.5):

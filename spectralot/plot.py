@@ -27,6 +27,7 @@ __all__ = [
 BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 CURVES = (BLUE, VERMILLION, GREEN, GREY, "#E69F00", "#56B4E9", "#CC79A7", "#000000")
 PALETTE = ("#000000", "#E69F00", "#56B4E9", GREEN, BLUE, VERMILLION, "#CC79A7", GREY)
+DASHES = ("-", "--", ":", "-.")
 SURE = 0.5  # confidence from which f0 is drawn
 
 
@@ -151,7 +152,7 @@ def plot_amplitudes(ax, tracks, *, n_harmonics=8, range_db=70.0):
     level_db = 20 * np.log10(np.maximum(tracks.amplitudes[:, :n_harmonics], 1e-10))
     lines = []
     for h in range(n_harmonics):
-        style = dict(color=PALETTE[h % 8], ls=("-", "--", ":", "-.")[h // 8 % 4])
+        style = dict(color=PALETTE[h % 8], ls=DASHES[h // 8 % 4])
         lines += ax.plot(tracks.time_s, level_db[:, h], lw=1.4, label=str(h + 1), **style)
     top = level_db.max() + 0.05 * range_db
     ax.set(
@@ -227,9 +228,9 @@ def plot_landscape(ax, cents, curves):
     cents : array_like, shape (C,)
         Offsets of f0 in cents.
     curves : dict of str to tuple of array_like, shape (C,)
-        For each loss, 8 at most, its value and its slope. Values are drawn relative to their
-        maximum. Under the curves a row of triangles a loss points where descent goes: filled
-        towards the note, hollow away from it.
+        For each loss its value and its slope. Values are drawn relative to their maximum. Under
+        the curves a row of triangles a loss points where descent goes: filled towards the note,
+        hollow away from it.
 
     Returns
     -------
@@ -241,7 +242,7 @@ def plot_landscape(ax, cents, curves):
     Raises
     ------
     ParameterError
-        If `cents` and `curves` differ in length, or there are more than 8 curves.
+        If `cents` and `curves` differ in length.
 
     Examples
     --------
@@ -252,22 +253,18 @@ def plot_landscape(ax, cents, curves):
     'L: 100 % of slopes lead to the note'
     """
     cents = float_array("cents", cents, 1)
-    if len(curves) > len(CURVES):
-        raise ParameterError(f"curves must be at most {len(CURVES)}, got {len(curves)}")
     lines, arrows = [], []
     every = max(1, len(cents) // 32)
-    for row, ((name, (values, slopes)), color) in enumerate(
-        zip(curves.items(), CURVES, strict=False)
-    ):
+    for row, (name, (values, slopes)) in enumerate(curves.items()):
+        color = CURVES[row % 8]
         values, slopes = float_array("values", values, 1), float_array("slopes", slopes, 1)
         same_shape("values", values, cents.shape)
         same_shape("slopes", slopes, cents.shape)
         towards = slopes * cents > 0
         share = 100 * slope_accuracy(cents, slopes)
         label = f"{name}: {share:.0f} % of slopes lead to the note"
-        lines += ax.plot(
-            cents, values / max(values.max(), 1e-300), color=color, lw=1.6, label=label
-        )
+        style = dict(color=color, ls=DASHES[row // 8 % 4], lw=1.6, label=label)
+        lines += ax.plot(cents, values / max(values.max(), 1e-300), **style)
         shown = (np.arange(len(cents)) % every == every // 2) & (cents != 0)
         for marker, side in ((">", slopes < 0), ("<", slopes > 0)):
             at = shown & side
@@ -279,11 +276,12 @@ def plot_landscape(ax, cents, curves):
                 )
             )  # fmt: skip
     columns = 1 + (len(curves) > 3)
-    legend_rows = (len(curves) + columns - 1) // columns
+    legend = 0.05 + 0.055 * -(-len(curves) // columns)  # its part of the height
+    bottom = -0.08 * (len(curves) + 1)
     ax.axvline(0, color=GREY, lw=0.8, ls=":")
     ax.set(
         xlim=(cents.min(), cents.max()),
-        ylim=(-0.08 * (len(curves) + 1), 1.05 + 0.14 * legend_rows),
+        ylim=(bottom, bottom + (1.05 - bottom) / (1 - legend)),
         yticks=np.linspace(0, 1, 6), xlabel="error of f0 / cents", ylabel="loss / maximum",
     )  # fmt: skip
     ax.grid(alpha=0.3)
