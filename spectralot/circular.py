@@ -69,13 +69,13 @@ def circular_wasserstein_1d_forward(
     -----
     The best shift theta of the levels is found exactly, for every p; for p = 1 it is the median
     of the difference of both distribution functions. There the circle is cut open, and what is
-    left is transport on a line (docs/derivations/plans.md, equations 8 to 12).
+    left is transport on a line (docs/derivations/plans.md, equations 8 to 13).
 
     References
     ----------
     Delon, Salomon, Sobolevski, Fast transport optimization for Monge costs on the circle, SIAM
-    J. Applied Math. 70, 2010, sections 3 and 5. Rabin, Delon, Gousseau, Transportation distances
-    on the circle, J. Math. Imaging and Vision 41, 2011, equation 9 (p = 1).
+    J. Applied Math. 70, 2010 (the cost is convex in the shift). Rabin, Delon, Gousseau, Transportation distances
+    on the circle, J. Math. Imaging and Vision 41, 2011 (p = 1).
 
     Examples
     --------

@@ -131,7 +131,7 @@ def quantile_function(weights, levels, *, positions):
 
     References
     ----------
-    Santambrogio, Optimal Transport for Applied Mathematicians, Birkhäuser 2015, definition 2.1.
+    Santambrogio, Optimal Transport for Applied Mathematicians, Birkhäuser 2015, chapter 2.
 
     Examples
     --------
@@ -306,8 +306,7 @@ def wasserstein_barycenter(weights, shares=None, *, positions, grid=None):
 
     References
     ----------
-    Agueh, Carlier, Barycenters in the Wasserstein space, SIAM J. Math. Anal. 43, 2011,
-    section 6.1.
+    Agueh, Carlier, Barycenters in the Wasserstein space, SIAM J. Math. Anal. 43, 2011.
 
     Examples
     --------
@@ -375,7 +374,7 @@ def _levels(weights):
 
 
 def _steps(U, V):
-    """Entries of the plan between two staircases of levels (eq. 3): indices and masses."""
+    """Entries of the plan between two staircases of levels (eq. 2): indices and masses."""
     ends = np.union1d(U, V)
     ends = ends[ends > 0]
     # a stretch that ends at s belongs to the first level not below s: never to an empty bin

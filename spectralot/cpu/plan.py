@@ -76,7 +76,7 @@ def _place(z, mass, x, k, out):
 
 @njit
 def _interpolate(u, v, x, t, u_mass, v_mass, u_last, v_last, out):
-    """Walk the plan (eq. 3) and put each entry on the grid where it is at time t (eqs. 5, 6).
+    """Walk the plan (eq. 4) and put each entry on the grid where it is at time t (eqs. 5, 6).
 
     What is left of a bin is counted down, not taken from levels: bins far below the others keep
     their digits. What rounding leaves at the end goes to the other side's last point.
