@@ -136,6 +136,17 @@ def test_a_side_without_power_counts_nothing_but_stays_in_the_mean():
         assert not d_hz[1].any() and not d_powers[1].any()
 
 
+def test_unbalanced_mass_hears_the_level_and_silence_costs_the_reach():
+    loss = LineSOT(mass="unbalanced", reach=300.0)
+    silent = np.zeros(4)
+    value, d_hz, d_powers = loss(TARGET_HZ, POWERS, TARGET_HZ, silent)
+    assert value == pytest.approx(300) and not d_hz.any() and not d_powers.any()
+    value, d_hz, d_powers = loss(TARGET_HZ, silent, TARGET_HZ, POWERS)
+    assert value == 0 and not d_hz.any() and not d_powers.any()
+    assert loss(TARGET_HZ, POWERS, TARGET_HZ, 2 * POWERS)[0] > 10
+    assert (loss(TARGET_HZ, POWERS, TARGET_HZ, 2 * POWERS)[2] > 0).all()
+
+
 def test_float32_stays_float32_and_nothing_is_written_to(rng):
     (x, u), (y, v) = lines(rng, 2, 6), lines(rng, 2, 6)
     inputs = [a.astype(np.float32) for a in (x, u, y, v)]
