@@ -13,11 +13,13 @@ from numba import njit, prange
 def _absolute(y, x, linear, log, floor):
     """linear * |y - x| + log * |ln y - ln x|, floored in the logarithm (eqs. 2, 3)."""
     sign = 1.0 if y > x else (-1.0 if y < x else 0.0)
-    high, low = max(y, x, floor), max(min(y, x), floor)
-    slope = linear * sign
-    if y > floor and y != max(x, floor):
-        slope += math.copysign(log, y - x) / y
-    return linear * abs(y - x) + log * math.log(high / low), slope
+    value, slope = linear * abs(y - x), linear * sign
+    if log != 0.0:
+        high, low = max(y, x, floor), max(min(y, x), floor)
+        value += log * math.log(high / low)
+        if y > floor and high > low:
+            slope += log * sign / y
+    return value, slope
 
 
 @njit
