@@ -10,7 +10,7 @@ import numpy as np
 from . import checks
 from .checks import ParameterError
 from .cpu import circular as cpu
-from .transport import _positions, _weights, wasserstein_1d_backward, wasserstein_1d_forward
+from .transport import _PARTS, _positions, _weights, wasserstein_1d_backward, wasserstein_1d_forward
 
 __all__ = [
     "chroma_positions",
@@ -69,13 +69,13 @@ def circular_wasserstein_1d_forward(
     -----
     The best shift theta of the levels is found exactly, for every p; for p = 1 it is the median
     of the difference of both distribution functions. There the circle is cut open, and what is
-    left is transport on a line (docs/derivations/plans.md, equations 8 to 13).
+    left is transport on a line (docs/derivations/plans.md, equations 8 to 14).
 
     References
     ----------
     Delon, Salomon, Sobolevski, Fast transport optimization for Monge costs on the circle, SIAM
-    J. Applied Math. 70, 2010 (the cost is convex in the shift). Rabin, Delon, Gousseau, Transportation distances
-    on the circle, J. Math. Imaging and Vision 41, 2011 (p = 1).
+    J. Applied Math. 70, 2010 (the cost is convex in the shift). Rabin, Delon, Gousseau,
+    Transportation distances on the circle, J. Math. Imaging and Vision 41, 2011 (p = 1).
 
     Examples
     --------
@@ -111,9 +111,12 @@ def circular_wasserstein_1d_forward(
         saved, u_order=u_order, v_order=v_order, u_shape=(*lead, n), v_shape=(*lead, m),
         u_positions_shape=np.shape(u_positions), v_positions_shape=np.shape(y_given),
     )  # fmt: skip
-    options = value.reshape(-1), p, period
-    _lower_empty(u, x, saved.d_u_weights, v, y, saved.d_v_weights, *options)
-    _lower_empty(v, y, saved.d_v_weights, u, x, saved.d_u_weights, *options)
+    parts, size = min(_PARTS, R), max(n, m) + 1
+    scratch = (np.empty((parts, *shape, size)) for shape in ((6,), (2, 2)))
+    cpu.circular_potentials(
+        u, v, x, y, period, p, value.reshape(-1), np.empty((parts, 2, size), np.int64), *scratch,
+        saved.d_u_weights, saved.d_v_weights,
+    )  # fmt: skip
     return value.reshape(lead)[()], saved
 
 
@@ -200,7 +203,9 @@ def _wrapped(positions, period):
 
 def _taken(values, order):
     """Rows of values in the given order, which may be one for all."""
-    return values[:, order[0]] if len(order) == 1 else np.take_along_axis(values, order, axis=1)
+    if len(order) == 1:
+        return np.take(values, order[0], axis=1)  # C order, which indexing does not promise
+    return np.take_along_axis(values, order, axis=1)
 
 
 def _opened(order, weights, positions, before, turn, period):
@@ -213,21 +218,3 @@ def _opened(order, weights, positions, before, turn, period):
         np.take_along_axis(a, place, axis=1) for a in (order, weights, positions)
     )
     return order, weights, positions + period * turns
-
-
-def _lower_empty(u, x, d_u, v, y, d_v, value, p, period):
-    """Slopes of points without weight at the cut, in place: also by the cut's other side (eq. 13).
-
-    On the line they can only be reached from one of its ends.
-    """
-    full, facing = u > 0, v > 0
-    first, last = facing.argmax(axis=1), facing.shape[1] - 1 - facing[:, ::-1].argmax(axis=1)
-    below = ~np.logical_or.accumulate(full, axis=1)
-    above = ~np.logical_or.accumulate(full[:, ::-1], axis=1)[:, ::-1]
-    u_mass, v_mass = u.sum(axis=1, dtype=np.float64), v.sum(axis=1, dtype=np.float64)
-    counts = np.minimum(u_mass, v_mass) > cpu.SMALLEST
-    for at_cut, far, turn in ((below, last, period), (above, first, -period)):
-        r, k = np.nonzero(at_cut & counts[:, None])
-        cost = np.abs(x[r, k] + turn - y[r, far[r]]) ** p
-        slope = (cost - value[r] - d_v[r, far[r]] * v_mass[r]) / u_mass[r]
-        d_u[r, k] = np.minimum(d_u[r, k], slope)

@@ -1,6 +1,6 @@
 """Morphing between two recordings: their components move, they do not cross-fade.
 
-Derivation: docs/derivations/plans.md, equations 14 to 18.
+Derivation: docs/derivations/plans.md, equations 15 to 19.
 """
 
 from dataclasses import dataclass
@@ -112,7 +112,7 @@ def morph(a, b, t, *, n_fft=2048, hop_length=None, power=2, oversampling=8):
 
 @dataclass(frozen=True)
 class _Components:
-    """One frame: its spectrum, and its components as runs of bins (eqs. 14, 15)."""
+    """One frame: its spectrum, and its components as runs of bins (eqs. 15, 16)."""
 
     spectrum: np.ndarray  # (K,) phases refer to the middle of the frame
     first: np.ndarray  # (C,) first bin of each component
@@ -155,7 +155,7 @@ class _Frames:
         return np.concatenate([line[self.size - half :], line[: self.n_fft - half]])
 
     def components(self, frame):
-        """Parts where energy turns from going down to going up in frequency (eqs. 14, 15)."""
+        """Parts where energy turns from going down to going up in frequency (eqs. 15, 16)."""
         spectrum = self.transform(frame * self.window)
         energy = spectrum.real**2 + spectrum.imag**2
         shift = -np.imag(self.transform(frame * self.slope) * spectrum.conj())
@@ -182,7 +182,7 @@ def _peaks(energy, first):
 
 
 def _moved(now, before, previous, t, on_the_way, hop, size):
-    """Spectrum of one frame at time t, `on_the_way` since the frame before (eqs. 16 to 18)."""
+    """Spectrum of one frame at time t, `on_the_way` since the frame before (eqs. 17 to 19)."""
     spectrum = np.zeros(len(now[0].spectrum), complex)
     levels = np.array([1.0 - t, t])
     chosen, shares = _pairs(*now)
@@ -221,7 +221,7 @@ def _pairs(a, b):
 
 
 def _advance(now, before, hop, size):
-    """Phase that each component gained since the frame before, whole turns included (eq. 17)."""
+    """Phase that each component gained since the frame before, whole turns included (eq. 18)."""
     expected = 2 * np.pi / size * hop * now.bins
     turned = now.at_peaks * before[now.peak].conj()
     rest = np.angle(turned) - expected

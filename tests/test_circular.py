@@ -174,6 +174,43 @@ def test_gradient_is_a_pair_of_dual_potentials(p, empty, rng):
 
 
 @pytest.mark.parametrize("p", POWERS)
+def test_subgradient_where_all_levels_meet(p, rng):
+    """A transposed spectrum on an even grid: every level of one side is tied with the other's."""
+    n = 24
+    u = rng.uniform(0.1, 1, (6, n))
+    v = np.stack([3 * np.roll(row, k) for k, row in enumerate(u)])
+    u[5], v[5] = 1.0, 1.0
+    x = np.arange(n) / n
+    y = x + np.where(np.arange(6)[:, None] == 5, 0.3 / n, 0.0)
+    x_rows = np.broadcast_to(x, y.shape)
+    value = value_of(u, v, u_positions=x, v_positions=y, p=p)
+    d_u, d_v, _, _ = gradients_of(u, v, u_positions=x, v_positions=y, p=p)
+    for r in range(6):
+        f, g = d_u[r] * u[r].sum(), d_v[r] * v[r].sum()
+        excess = f[:, None] + g + value[r] - cost_matrix(x_rows[r], y[r], p)
+        assert np.max(excess) < 1e-12
+        assert abs(f @ u[r]) < 1e-12 and abs(g @ v[r]) < 1e-12
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_slope_of_the_first_weight_in_an_empty_bin(p, rng):
+    u, v = gradcheck.separate_levels(rng, 12, 9, (5,))
+    u[:, [0, 3, 4, 11]], v[:, [0, 5, 8]] = 0.0, 0.0
+    x, y = np.sort(rng.uniform(0, 1, 12)), np.sort(rng.uniform(0, 1, 9))
+    options = {"u_positions": x, "v_positions": y, "p": p}
+    value = value_of(u, v, **options)
+    d_u, d_v, _, _ = gradients_of(u, v, **options)
+    for k in (0, 3, 4, 11):
+        more = u + 1e-7 * (np.arange(12) == k)
+        rise = (value_of(more, v, **options) - value) / 1e-7
+        np.testing.assert_allclose(rise, d_u[:, k], rtol=1e-5, atol=1e-6)
+    for k in (0, 5, 8):
+        more = v + 1e-7 * (np.arange(9) == k)
+        rise = (value_of(u, more, **options) - value) / 1e-7
+        np.testing.assert_allclose(rise, d_v[:, k], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("p", POWERS)
 def test_equal_sides_have_gradient_exactly_zero(p, rng):
     x = rng.uniform(0, 1, 24)
     single = rng.uniform(0, 1, (3, 24)).astype(np.float32)

@@ -10,6 +10,8 @@ from numba import njit, prange
 
 SMALLEST = 1e-300  # a mass below has no finite reciprocal, or nearly so: silence
 CLOSE = 1e-15  # ties no farther apart differ by rounding only
+TIE = 2e-14  # so do levels, sums of a thousand weights
+LIGHT = 5e-14  # share of the mass below which a point hardly has a level of its own
 
 
 @njit(forceinline=True)
@@ -130,3 +132,119 @@ def circular_cuts(u_weights, v_weights, u_positions, v_positions, period, p, lev
         if u_counts and v_counts:
             tie = _best_cut(U, V, x, y, period, p)
             cut[0], cut[1], cut[2] = tie[1] + 1, tie[2] + 1, tie[3]
+
+
+@njit
+def _heavy(weights, positions, period, points, levels, places):
+    """The points that count, their levels and places; behind them the first, one turn further.
+
+    Also how many there are, and the mass.
+    """
+    mass, sums, count = 0.0, 0.0, 0
+    for k in range(weights.shape[0]):
+        mass += weights[k]
+    for k in range(weights.shape[0]):
+        if weights[k] > LIGHT * mass:
+            sums += weights[k]
+            points[count] = k
+            levels[count] = sums
+            places[count] = positions[k]
+            count += 1
+    for k in range(count):
+        levels[k] /= sums
+    places[count] = places[0] + period
+    return count, mass
+
+
+@njit
+def _steps(U, V, x, y, p, u_slopes, v_slopes):
+    """Slopes by level (eq. 10) along the line: rows 0 and 1 with ties as if v came after u, and
+    before u. The levels end with the tie of the cut. Sums of the slopes of v."""
+    n, m = U.shape[0], V.shape[0]
+    i, j, after, before = 0, 0, 0.0, 0.0
+    while i < n or j < m:
+        apart = 0.0 if i == n - 1 and j == m - 1 else U[min(i, n - 1)] - V[min(j, m - 1)]
+        u_steps = j == m or (i < n and apart <= TIE)
+        v_steps = i == n or (j < m and apart >= -TIE)
+        here = _cost(x[i] - y[j], p)
+        x_next, y_next = x[min(i + 1, n)], y[min(j + 1, m)]
+        up, along = _cost(x_next - y[j], p), _cost(x[i] - y_next, p)
+        both = _cost(x_next - y_next, p)
+        if u_steps:
+            u_slopes[0, i] = here - up
+            u_slopes[1, i] = along - both if v_steps else here - up
+        if v_steps:
+            v_slopes[0, j] = up - both if u_steps else here - along
+            v_slopes[1, j] = here - along
+            after += v_slopes[0, j]
+            before += v_slopes[1, j]
+        i += u_steps
+        j += v_steps
+    return after, before
+
+
+@njit
+def _potential(slopes, share, points, count, weights, potential):
+    """Potential of the points that count, of weighted mean 0 (eq. 13); slopes (2,n)."""
+    height, mean, sums = 0.0, 0.0, 0.0
+    for c in range(count):
+        k = points[c]
+        potential[c] = height
+        mean += weights[k] * height
+        sums += weights[k]
+        height -= share * slopes[0, c] + (1.0 - share) * slopes[1, c]
+    for c in range(count):
+        potential[c] -= mean / sums
+
+
+@njit
+def _gradient(weights, x, mass, levels, points, f, V, y, g, period, p, value, d_weights):
+    """Potentials by mass; a light point's is the highest that both its neighbours on the other
+    side allow, if its level is a tie, or the one it faces (eq. 14)."""
+    m, c, j, level = V.shape[0], 0, 0, 0.0
+    for k in range(weights.shape[0]):
+        if c < levels.shape[0] and points[c] == k:
+            d_weights[k] = f[c] / mass
+            level = levels[c]
+            c += 1
+            continue
+        while j < m - 1 and V[j] < level - TIE:
+            j += 1
+        slope = _cost(x[k] - y[j], p) - g[j]
+        if level <= TIE:
+            slope = min(slope, _cost(x[k] + period - y[m - 1], p) - g[m - 1])
+        if V[j] <= level + TIE:
+            slope = min(slope, _cost(x[k] - y[j + 1], p) - g[(j + 1) % m])
+        d_weights[k] = (slope - value) / mass
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def circular_potentials(
+    u_weights, v_weights, u_positions, v_positions, period, p, value, points, work, slopes,
+    d_u, d_v,
+):  # fmt: skip
+    """Gradients with respect to the weights (R,n), (R,m) of rows cut open; positions alike.
+
+    value (R,): where it is 0, so is the gradient, as that is the least there is.
+    Scratch, N = max(n, m) + 1: points (P,2,N) int64, work (P,6,N), slopes (P,2,2,N).
+    """
+    R, P = value.shape[0], points.shape[0]
+    for part in prange(P):
+        u_points, v_points = points[part, 0], points[part, 1]
+        U, V, x, y, f, g = work[part]
+        a, b = slopes[part, 0], slopes[part, 1]
+        for r in range(part * R // P, (part + 1) * R // P):
+            u, v, u_x, v_x = u_weights[r], v_weights[r], u_positions[r], v_positions[r]
+            if value[r] == 0.0:
+                d_u[r] = 0.0
+                d_v[r] = 0.0
+                continue
+            n, u_mass = _heavy(u, u_x, period, u_points, U, x)
+            m, v_mass = _heavy(v, v_x, period, v_points, V, y)
+            after, before = _steps(U[:n], V[:m], x, y, p, a, b)
+            share = -before / (after - before) if after > before else 0.5
+            share = min(max(share, 0.0), 1.0)
+            _potential(a, share, u_points, n, u, f)
+            _potential(b, share, v_points, m, v, g)
+            _gradient(u, u_x, u_mass, U[:n], u_points, f, V[:m], y, g, period, p, value[r], d_u[r])
+            _gradient(v, v_x, v_mass, V[:m], v_points, g, U[:n], x, f, period, p, value[r], d_v[r])

@@ -5,7 +5,7 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def add_components(spectrum, first, count, shift, factor, out):
-    """out += factor times the bins of each component, `shift` bins higher (eq. 18).
+    """out += factor times the bins of each component, `shift` bins higher (eq. 19).
 
     spectrum, out (K,) complex128; first, count, shift (E,) int64, factor (E,) complex128: one
     entry of the plan each. What leaves the axis is lost.
