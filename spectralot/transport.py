@@ -271,7 +271,7 @@ def _on_a_grid(u, v, x, y, partial, limit, mass_floor, value, unit):
     place = np.cumsum(gaps, axis=1) - gaps
     place -= 100.0 * np.floor(place / 100.0)
     tables = np.exp(place), np.exp(-place), np.exp(-2 * gaps)
-    scratch = np.empty((P, 4, 2 * N)), work
+    scratch = np.empty((P, 2, 10 * (N + 1))), work
     lipschitz.unbalanced_1d(u, v, u_at, v_at, *tables, limit, mass_floor, *scratch, value, *unit)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit, prange
 
 ZERO, ONE, TWO = np.uint64(0), np.uint64(1), np.uint64(2)  # unsigned: no wrap-around to check
+SIZE, GAIN_A, GAIN_B = np.uint64(5), np.uint64(3), np.uint64(4)  # of a knot, see _put
 SMALLEST = 1e-300  # a mass below has no finite reciprocal, or nearly so: silence
 FAINTEST = 1e-60  # of the other side's mass; what is fainter is silence to it
 HIGHEST = math.exp(60.0)  # e^(2f/reach) is held between this and its reciprocal
@@ -78,67 +79,90 @@ def _share_pull(weights, at, scale, mass, pull, gradient):
 # --- unbalanced ----------------------------------------------------------------------------------
 
 
+@njit(forceinline=True, error_model="numpy")
+def _put(knots, at, place, A, B):
+    """A knot: e^(2t) where it stands; A, B of the piece beyond it, and what has come to it since.
+
+    What comes to a knot comes to all below it, which are told when it is taken away.
+    """
+    knots[at] = place
+    knots[at + ONE] = A
+    knots[at + TWO] = B
+    knots[at + GAIN_A] = 0.0
+    knots[at + GAIN_B] = 0.0
+
+
 @njit(error_model="numpy")
-def _rescale(falling, rising, count, last):
-    """Begin the scale of one stack anew, without the knots now out of reach; how many are left."""
-    kept = 0
-    for i in range(count):
-        if abs(falling[i]) * HIGHEST * HIGHEST > abs(rising[i]) * last * last:
-            falling[kept] = falling[i] * (1.0 / BLOCK)
-            rising[kept] = rising[i] * BLOCK
-            kept += 1
-    return np.uint64(kept)
+def _rescale(knots, end, unit, scale):
+    """Begin the scale of a stack anew, without the knots now out of reach; its new end."""
+    kept = SIZE
+    for i in range(SIZE, end, SIZE):
+        place = knots[i] * unit * unit
+        if place > 1.0 / HIGHEST**2 if scale < 1.0 else place < HIGHEST**2:
+            knots[kept] = knots[i] * scale * scale
+            knots[kept + ONE] = knots[i + ONE] * scale
+            knots[kept + TWO] = knots[i + TWO] / scale
+            knots[kept + GAIN_A] = knots[i + GAIN_A] * scale
+            knots[kept + GAIN_B] = knots[i + GAIN_B] / scale
+            kept += SIZE
+    return kept
 
 
 @njit(error_model="numpy")
 def _best_ratios(a, b, grow, fall, knots, ratio):
     """e^(2t) of most gain at each point, of the points up to it (eqs. 21-23); the first with mass.
 
-    A knot is the (A, B) of a piece A e^-t - B e^t that ends where it is 0: positive from the
-    side it was made on, negative from the other. Written out twice, as a function that is given
-    both stacks would count their references at every call.
+    Stacks move as a whole: kept as they were at C = 0, times f^2, f and g = 1 / f on the left,
+    inversely on the right. Nothing is ever subtracted, so faint masses stay exact.
     """
-    left_a, left_b, right_a, right_b = knots[0], knots[1], knots[2], knots[3]
-    left, right, first = ZERO, ZERO, -1
+    lefts, rights = knots[0], knots[1]
+    _put(lefts, ZERO, 0.0, 0.0, 0.0)  # stops, never passed
+    _put(rights, ZERO, math.inf, 0.0, 0.0)
+    left, right, first = SIZE, SIZE, -1
     q, last = 1.0, 0.0
     for k in range(a.shape[0]):
         g, f = grow[k], fall[k]
         if g < last:
-            left = _rescale(left_a, left_b, left, last)
-            right = _rescale(right_b, right_a, right, last)
+            left = _rescale(lefts, left, 1.0 / last, 1.0 / BLOCK)
+            right = _rescale(rights, right, last, BLOCK)
         last, g2, f2 = g, g * g, f * f
-        A, B = a[k] * g, b[k] * f  # as seen in the left stack
+        A, B = a[k] * g, b[k] * f
         if A + B > 0.0:
-            before = left
-            while left > ZERO:
-                x, y = left_a[left - ONE], left_b[left - ONE]
-                if (x * B > A * y) != (x + y > 0.0):
-                    break
-                left -= ONE
-                A += x
-                B += y
-                right_a[right], right_b[right] = -x * f2, -y * g2
-                right += ONE
-            A, B = A * f2, B * g2  # as seen in the right one
-            while right > ZERO:
-                x, y = right_a[right - ONE], right_b[right - ONE]
-                if (x * B < A * y) != (x + y > 0.0):
-                    break
-                right -= ONE
-                A += x
-                B += y
-                left_a[left], left_b[left] = -x * g2, -y * f2
-                left += ONE
-            if left == before:  # nothing passed: equal masses then give exactly 1
-                q = a[k] / b[k]
+            top, other = left - SIZE, right - SIZE
+            lefts[top + GAIN_A] += A
+            lefts[top + GAIN_B] += B
+            rights[other + GAIN_A] += A * f2
+            rights[other + GAIN_B] += B * g2
+            if A < B * lefts[top]:
+                while A < B * lefts[top]:
+                    place, x, y = lefts[top], lefts[top + GAIN_A], lefts[top + GAIN_B]
+                    _put(rights, right, place * f2 * f2, A * f2, B * g2)
+                    right += SIZE
+                    A, B = lefts[top + ONE] + x, lefts[top + TWO] + y
+                    top -= SIZE
+                    lefts[top + GAIN_A] += x
+                    lefts[top + GAIN_B] += y
+                left = top + SIZE
+                q = min(A / B, place) * f2  # within its piece, whatever rounding does
+                A, B = A * f2, B * g2
             else:
-                A, B = max(A, a[k] * f), max(B, b[k] * g)  # what rounding may have taken away
-                q = A * g / (B * f)
+                q, A, B = a[k] / b[k], A * f2, B * g2  # equal masses: exactly 1
+                if A > B * rights[other]:
+                    while A > B * rights[other]:
+                        place, x, y = rights[other], rights[other + GAIN_A], rights[other + GAIN_B]
+                        _put(lefts, left, place * g2 * g2, A * g2, B * f2)
+                        left += SIZE
+                        A, B = rights[other + ONE] + x, rights[other + TWO] + y
+                        other -= SIZE
+                        rights[other + GAIN_A] += x
+                        rights[other + GAIN_B] += y
+                    right = other + SIZE
+                    q = max(A / B, place) * g2
+            _put(lefts, left, q * g2, A * g2, B * f2)
+            _put(rights, right, q * f2, A, B)
+            left += SIZE
+            right += SIZE
             q = min(max(q, 1.0 / HIGHEST), HIGHEST)
-            left_a[left], left_b[left] = A * g2, B * f2
-            right_a[right], right_b[right] = A, B
-            left += ONE
-            right += ONE
             if first < 0:
                 first = k
         ratio[k] = q
@@ -188,7 +212,7 @@ def unbalanced_1d(
 
     u_at, v_at (1 or R, n or m): grid points of the weights, (1, 0) if the grid is theirs.
     grow, fall, step (1 or R, N): e^C, e^-C and e^(-2 gap), with C and gaps in reaches.
-    Scratch: knots (P,4,2N), work (P,7,N). The rest as in cpu.transport.
+    Scratch: knots (P,2,10(N+1)), work (P,7,N). The rest as in cpu.transport.
     """
     R, n = u_weights.shape
     m, parts = v_weights.shape[1], work.shape[0]
