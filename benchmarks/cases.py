@@ -200,6 +200,59 @@ def loss_rows(_):
     return rows
 
 
+def variant_rows(_):
+    """Every member of the family against the plain SOT, on tones, whose spectra are uneven."""
+    t = np.arange(4096) / RATE
+    f0_hz = 100 + 800 * random(128)
+    tones = sum(np.sin(2 * np.pi * h * f0_hz[:, None] * t) / h for h in range(1, 9))
+    tones = (0.2 * tones + 1e-3 * random(128, 4096, low=-1)).astype(np.float32)
+    target, estimate = tones[:64], np.ascontiguousarray(tones[64:])
+    cents = dict(frequency_axis="cents", p=1, mass="balanced")
+    mel = so.Mel(128, 2048, hop_length=256, window="flattop", power=2)
+    family = {
+        "SOT balanced": so.SOT(2048, mass="balanced"),
+        **{
+            f"SOT {axis}": so.SOT(2048, **{**cents, "frequency_axis": axis})
+            for axis in ("hz", "mel", "erb", "cents")
+        },
+        "SOT magnitudes": so.SOT(2048, power=1),
+        "SOT, p = 3": so.SOT(2048, p=3),
+        "SOT partial 0.8": so.SOT(2048, **{**cents, "mass": "partial"}, share=0.8),
+        "SOT unbalanced 600": so.SOT(2048, **{**cents, "mass": "unbalanced"}, reach=600),
+        "SOT, noise floor": so.SOT(2048, noise_floor=4),
+        "SOT, level kept": so.SOT(2048, level_weight=0.1),
+        "SOT, A-weighted": so.SOT(2048, weighting="A"),
+        "SOT along time": so.SOT(2048, along="time", p=1, mass="balanced"),
+        "SOT mel bands": so.SOT(mel, **cents),
+        "SOT constant-Q": so.SOT(so.ConstantQ(power=2), **cents),
+        "SOT pitch salience": so.SOT(so.PitchSalience(padding="end"), **cents),
+        "SOT 2048 + 512": so.SOT((2048, 512)),
+        "preset SOT-2048": so.preset("SOT-2048"),
+        "preset SOT-Pitch": so.preset("SOT-Pitch"),
+        "LIN": so.LIN(2048, hop_length=256),
+        "LIN, A-weighted": so.LIN(2048, hop_length=256, weighting="A"),
+        "LOG": so.LOG(2048, hop_length=256),
+        "SpectralConvergence": so.SpectralConvergence(2048, hop_length=256),
+        "LogCosh": so.LogCosh(2048, hop_length=256),
+        "SmoothMSS": so.SmoothMSS(),
+        "MSS": so.MSS(),
+    }
+
+    def run(loss):
+        prepared = loss.prepare(target)
+        return lambda: loss(prepared, estimate)
+
+    plain = run(so.SOT(2048))
+    return [
+        Row(
+            f"{name}; (64,4096)",
+            {"SOT 2048": plain, "spectralot": run(loss)},
+            bar=1.5 if name.startswith("SOT") and "+" not in name else None,
+        )
+        for name, loss in family.items()
+    ]
+
+
 # --- which FFT -----------------------------------------------------------------------------------
 
 
@@ -237,11 +290,15 @@ TABLES = {
         row for rows in (stft_rows, transport_rows, synth_rows) for row in rows(workers)
     ],
     "Losses with a prepared target": loss_rows,
+    "The family of losses against plain SOT": variant_rows,
     "Which FFT": fft_rows,
 }
 NOTES = {
     "Operations": "Ratios are to the first entry of a row; a bar is what must hold for spectralot.",
     "Losses with a prepared target": "",
+    "The family of losses against plain SOT": (
+        "Value and gradient with a prepared target, the plain SOT by turns with each."
+    ),
     "Which FFT": (
         "rocket-fft was chosen: it is called inside a kernel, on frames that are in the cache, "
         "and is under a BSD licence. ducc0 holds the same FFT code, but its PyPI package is "

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 import spectralot as so
 from spectralot import plot
+from spectralot.landscape import landscape_of_tracks
 
 NOTES = Path(__file__).parent / "notes"
 
@@ -70,7 +71,7 @@ def draw(audio, tracks, title):
     figure.colorbar(image, ax=spectrogram, label="dB re maximum", pad=0.01)
     plot.plot_amplitudes(amplitudes, tracks)
     plot.plot_loss_history(history, tracks)
-    plot.plot_landscape(seen, *plot.landscape(audio, tracks))
+    plot.plot_landscape(seen, *landscape_of_tracks(audio, tracks))
     spectrogram.set_title("Recording", loc="left")
     amplitudes.set_title("Amplitudes of the fit", loc="left")
     history.set_title("Descent in three stages", loc="left")

@@ -10,13 +10,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from .checks import ParameterError, float_array, integer, number, same_shape
-from .landscape import landscape_of_tracks as landscape
 from .landscape import slope_accuracy
 from .plan import transport_plan
 from .stft import stft_magnitude_forward
 
 __all__ = [
-    "landscape",
     "plot_amplitudes",
     "plot_landscape",
     "plot_loss_history",

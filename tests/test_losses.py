@@ -163,8 +163,8 @@ def test_a_prepared_target_serves_the_frames_too(name, sounds):
     assert np.array_equal(loss.per_frame(loss.prepare(target), estimate), expected)
 
 
-def test_presets_are_those_of_the_paper():
-    assert sorted(PRESETS) == sorted(NAMES)
+def test_presets_are_those_of_the_paper_and_one_more():
+    assert [*PRESETS] == [*NAMES, "SOT-Pitch"]
     assert sorted(preset("SOT-2048").terms(np.ones(99), np.ones(99))) != []
 
 

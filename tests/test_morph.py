@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spectralot import ParameterError
-from spectralot.morph import morph
+from spectralot.morphing import morph
 
 SAMPLE_RATE = 16000
 MIDDLE = slice(4000, 12000)  # away from the ends, where frames are cut

@@ -10,7 +10,23 @@ Names: B batch, N samples, T frames, K bins.
 
 from .base import Prepared
 from .combine import PRESETS, WeightedSum, preset
+from .lines import LineSOT
+from .pointwise import LogCosh, SmoothMSS, SpectralConvergence
 from .transport import SOT
 from .vertical import LIN, LOG, MSS, SIZES
 
-__all__ = ["LIN", "LOG", "MSS", "PRESETS", "SIZES", "SOT", "Prepared", "WeightedSum", "preset"]
+__all__ = [
+    "LIN",
+    "LOG",
+    "MSS",
+    "PRESETS",
+    "SIZES",
+    "SOT",
+    "LineSOT",
+    "LogCosh",
+    "Prepared",
+    "SmoothMSS",
+    "SpectralConvergence",
+    "WeightedSum",
+    "preset",
+]

@@ -6,12 +6,22 @@ import numpy as np
 
 from .. import checks
 from ..checks import ParameterError
+from ..salience import PitchSalience
 from .transport import SOT
 from .vertical import LIN, MSS, SIZES
 
 __all__ = ["PRESETS", "WeightedSum", "preset"]
 
-PRESETS = ("LIN", "MSS", "SOT-2048", "SOT-512", "SOT-512-LogF", "SOT-NoCut", "SOT-2048-SS")
+PRESETS = (
+    "LIN",
+    "MSS",
+    "SOT-2048",
+    "SOT-512",
+    "SOT-512-LogF",
+    "SOT-NoCut",
+    "SOT-2048-SS",
+    "SOT-Pitch",
+)
 
 
 class WeightedSum:
@@ -215,15 +225,19 @@ def _semitone_lower(target):
 
 
 def preset(name, sample_rate=16000):
-    """Loss of one row of table 1 of arXiv:2312.14507.
+    """Loss of one row of table 1 of arXiv:2312.14507, or "SOT-Pitch", the one to begin with.
+
+    "SOT-Pitch" is the distance of pitch in octaves, `SOT` of `PitchSalience`, plus 0.05 times
+    `LIN`: the first leads f0 from octaves away, whatever the timbre, and the second sees to the
+    amplitudes. Both look at whole frames only, so the sound must last 128 ms.
 
     Parameters
     ----------
     name : str
         One of `PRESETS`: "LIN", "MSS", "SOT-2048", "SOT-512", "SOT-512-LogF", "SOT-NoCut",
-        "SOT-2048-SS".
+        "SOT-2048-SS", "SOT-Pitch".
     sample_rate : float
-        In Hz; only "SOT-512-LogF" depends on it.
+        In Hz; only "SOT-512-LogF" and "SOT-Pitch" depend on it.
 
     Returns
     -------
@@ -234,6 +248,11 @@ def preset(name, sample_rate=16000):
     ------
     ParameterError
         If there is no such preset.
+
+    References
+    ----------
+    Torres, Peeters, Richard, ICASSP 2024, arXiv:2312.14507, table 1. "SOT-Pitch":
+    docs/reproduction.md.
 
     Examples
     --------
@@ -248,6 +267,8 @@ def preset(name, sample_rate=16000):
         return LIN(SIZES)
     if name == "MSS":
         return MSS(SIZES)
+    if name == "SOT-Pitch":
+        return _pitch_and_spectrum(sample_rate)
     sot = SOT(
         512 if "512" in name else 2048,
         frequency_axis="log" if name.endswith("LogF") else "linear",
@@ -256,3 +277,12 @@ def preset(name, sample_rate=16000):
     )
     weight, lin = (0.1, LIN(512)) if name.endswith("SS") else (0.05, LIN(SIZES))
     return WeightedSum({"sot": (1.0, sot), "lin": (weight, lin)})
+
+
+def _pitch_and_spectrum(sample_rate):
+    """Transport of pitch salience in octaves, and LIN at its usual weight."""
+    n_fft = 1 << round(np.log2(0.128 * sample_rate))
+    salience = PitchSalience(n_fft, hop_length=n_fft // 8, sample_rate=sample_rate)
+    pitch = SOT(salience, frequency_axis="cents", p=1, mass="balanced")
+    sizes = [n for n in SIZES if n <= n_fft]
+    return WeightedSum({"pitch": (1 / 1200, pitch), "lin": (0.05, LIN(sizes, padding="none"))})

@@ -5,8 +5,9 @@ import numpy as np
 from .. import checks
 from ..axes import a_weighting_db, axis_positions
 from ..checks import ParameterError
+from ..noise_floor import noise_floor_backward, noise_floor_forward
 from ..transforms import STFT
-from ..transport import MASSES, wasserstein_1d_forward
+from ..transport import MASSES, _mass, wasserstein_1d_forward
 from .base import SpectralLoss
 
 __all__ = ["SOT"]
@@ -48,8 +49,9 @@ class SOT(SpectralLoss):
         As in `spectralot.wasserstein_1d_forward`.
     share, reach : float, optional
         As in `spectralot.wasserstein_1d_forward`.
-    mass_floor : float
-        Frames of the target with no more mass than this count nothing.
+    mass_floor : float, optional
+        Frames of the target with no more mass than this count nothing; default 1e-7, or 0 for
+        `PitchSalience`, whose mass says nothing about level.
     noise_floor : float
         This many times the median of each frame is subtracted first, from target and estimate, as
         in `spectralot.noise_floor_forward`; 4 removes most of white noise.
@@ -91,7 +93,7 @@ class SOT(SpectralLoss):
         mass="cutoff",
         share=None,
         reach=None,
-        mass_floor=1e-7,
+        mass_floor=None,
         noise_floor=0.0,
         level_weight=0.0,
         weighting=None,
@@ -102,15 +104,19 @@ class SOT(SpectralLoss):
         super().__init__([_transform(t, stft, sample_rate) for t in several])
         if not several:
             raise ParameterError(f"transform must name at least one, got {transform!r}")
+        levels = all(t.power is not None for t in self._resolutions)
+        mass_floor = (1e-7 if levels else 0.0) if mass_floor is None else mass_floor
         self._transport = dict(
             p=checks.number("p", p, minimum=1), mass=checks.one_of("mass", mass, MASSES),
+            share=share, reach=reach,
             mass_floor=checks.number("mass_floor", mass_floor, minimum=0),
         )  # fmt: skip
+        _mass(mass, share, reach, self._transport["p"])
         self._along = checks.one_of("along", along, DIRECTIONS)
         self._noise_floor = checks.number("noise_floor", noise_floor, minimum=0)
         self._level_weight = checks.number("level_weight", level_weight, minimum=0)
         checks.one_of("weighting", weighting, (None, "A"))
-        if level_weight and any(t.power is None for t in self._resolutions):
+        if level_weight and not levels:
             raise ParameterError(
                 f"level_weight must be 0 for a transform without level, got {level_weight:g}"
             )
@@ -129,10 +135,7 @@ class SOT(SpectralLoss):
         """What is transported: weighted, less the noise floor; and what the way back needs."""
         gains = self._gains[transform]
         mass = magnitude if gains is None else magnitude * gains.astype(magnitude.dtype)
-        if not self._noise_floor:
-            return mass, None
-        from ..noise_floor import noise_floor_forward
-        return noise_floor_forward(mass, self._noise_floor)
+        return noise_floor_forward(mass, self._noise_floor) if self._noise_floor else (mass, None)
 
     def _compare(self, spectrum, estimate, transform, d_estimate):
         (u, u_level), (magnitude, saved) = spectrum, transform.forward(estimate)
@@ -144,7 +147,6 @@ class SOT(SpectralLoss):
             slope = self._level_weight * np.sign(v_level - u_level) * d_mass
             d_v = d_v + slope[..., None].astype(d_v.dtype)
         if self._noise_floor:
-            from ..noise_floor import noise_floor_backward
             d_v = noise_floor_backward(d_v, floor)
         if self._gains[transform] is not None:
             d_v = d_v * self._gains[transform].astype(d_v.dtype)

@@ -10,7 +10,7 @@ from scipy import fft
 
 from . import checks
 from .checks import ParameterError
-from .cpu.morph import add_components
+from .cpu.morphing import add_components
 from .plan import _between_0_and_1, transport_plan
 
 __all__ = ["morph"]
@@ -68,7 +68,7 @@ def morph(a, b, t, *, n_fft=2048, hop_length=None, power=2, oversampling=8):
     Examples
     --------
     >>> import numpy as np
-    >>> from spectralot.morph import morph
+    >>> from spectralot.morphing import morph
     >>> time = np.arange(8000) / 16000
     >>> low, high = np.sin(2 * np.pi * 300 * time), np.sin(2 * np.pi * 500 * time)
     >>> between = morph(low, high, 0.5)
