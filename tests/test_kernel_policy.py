@@ -14,7 +14,8 @@ import spectralot
 
 PACKAGE = Path(spectralot.__file__).parent
 CPU = sorted(path for path in (PACKAGE / "cpu").glob("*.py") if path.name != "__init__.py")
-PUBLIC = [PACKAGE / f"{name}.py" for name in ("synth", "stft", "transport", "circular", "noise_floor")]
+PUBLIC_NAMES = ("synth", "stft", "transport", "circular", "noise_floor")
+PUBLIC = [PACKAGE / f"{name}.py" for name in PUBLIC_NAMES]
 ALLOCATORS = {
     "empty", "zeros", "ones", "full", "array", "asarray", "arange", "linspace", "copy", "astype",
     "concatenate", "stack", "hstack", "vstack", "repeat", "tile", "sort", "argsort", "cumsum",
