@@ -130,10 +130,10 @@ def wasserstein_1d_forward(
     quantile functions) and section 3.2 (cutoff).
 
     Figalli, "The optimal partial transport problem", Archive for Rational Mechanics and
-    Analysis 195, 2010, equation 1.1 (partial).
+    Analysis 195, 2010, section 1 (partial).
 
     Liero, Mielke, Savaré, "Optimal entropy-transport problems and a new Hellinger-Kantorovich
-    distance between positive measures", Inventiones Mathematicae 211, 2018, equation 1.5
+    distance between positive measures", Inventiones Mathematicae 211, 2018, section 3
     (unbalanced).
 
     Examples

@@ -1,11 +1,13 @@
 """1-D transport of unequal mass: the best potential f with |f_k - f_k+1| <= d_k, point by point.
 
-Equations: docs/derivations/transport.md, sections Partial and Unbalanced. Both sides stand on one
+Equations: docs/derivations/transport.md, from "Unequal masses" on. Both sides stand on one
 ascending grid of N points. What the points so far gain from f has a derivative that falls with f;
 two stacks hold its changes (knots) below and above the f of most gain, the nearest on top. From
 point to point the two stacks move apart by the gap. A point's own gain moves the best f, and the
-knots it passes change sides. Seen from the target (u) and from the estimate (v) all is
-the same with signs reversed: each stack is stored as its own side sees it.
+knots it passes change stacks.
+
+No function is given both stacks inside a loop: Numba would count their references every time,
+which takes four times as long as the rest.
 """
 
 import math
