@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import spectralot as so
-from spectralot.landscape import landscape, minimum_error, slope_accuracy
+from spectralot.landscape import landscape, minimum_error, noisy_tone, slope_accuracy, timbre
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/reproduction.md"
@@ -24,53 +24,26 @@ RESULTS = ROOT / "benchmarks/landscape_study.json"
 RATE, N_SAMPLES, F0_HZ = 16000, 4096, 220.0
 CENTS = 1200 * np.log2(np.geomspace(50, 1600, 161) / F0_HZ)
 ORDERS = np.arange(1, 9)
-FALLING = 0.3 / ORDERS
-UNIFORM = np.full(8, np.sqrt(np.mean(FALLING**2)))
+FALLING, UNIFORM = timbre("1/k", 8), timbre("uniform", 8)
 SIZES = (2048, 1024, 512, 256, 128, 64)
 SEEDS = 5
 
 
-def noise(kind, rng):
-    """White or pink noise of power 1: pink falls by 3 dB per octave."""
-    spectrum = np.fft.rfft(rng.standard_normal(8 * N_SAMPLES))
-    if kind == "pink":
-        spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
-        spectrum[0] = 0
-    x = np.fft.irfft(spectrum)[:N_SAMPLES]
-    return x / np.sqrt(np.mean(x**2))
+def target(seed, amplitudes=FALLING, **noise):
+    """A tone of random phases."""
+    duration_s = N_SAMPLES / RATE
+    return noisy_tone(
+        F0_HZ, amplitudes, duration_s=duration_s, sample_rate=RATE, seed=seed, **noise
+    )
 
 
-def tone(amplitudes, rng):
-    """A target with random phases."""
-    phases = rng.uniform(0, 2 * np.pi, len(ORDERS))
-    t = np.arange(N_SAMPLES) / RATE
-    return amplitudes @ np.sin(2 * np.pi * F0_HZ * ORDERS[:, None] * t + phases[:, None])
-
-
-def clean(rng):
-    return tone(FALLING, rng), FALLING
-
-
-def wrong_timbre(rng):
-    return tone(FALLING, rng), UNIFORM
-
-
-def missing_fundamental(rng):
-    return tone(FALLING * (ORDERS > 1), rng), FALLING
-
-
-def noisy(kind, snr_db, rng):
-    x = tone(FALLING, rng)
-    power = np.mean(x**2) * 10 ** (-snr_db / 10)
-    return x + np.sqrt(power) * noise(kind, rng), FALLING
-
-
+# the target of a seed, and the candidates' amplitudes
 CASES = {
-    "clean": clean,
-    "wrong timbre": wrong_timbre,
-    "missing fundamental": missing_fundamental,
+    "clean": (target, FALLING),
+    "wrong timbre": (target, UNIFORM),
+    "missing fundamental": (partial(target, amplitudes=FALLING * (ORDERS > 1)), FALLING),
     **{
-        f"{kind} {snr_db} dB": partial(noisy, kind, snr_db)
+        f"{kind} {snr_db} dB": (partial(target, noise=kind, snr_db=snr_db), FALLING)
         for kind in ("white", "pink")
         for snr_db in (20, 10, 0)
     },
@@ -92,6 +65,9 @@ def losses():
         "SpectralConvergence 2048": so.SpectralConvergence(2048, padding="none"),
         "LogCosh 2048": so.LogCosh(2048, padding="none"),
         **{f"preset {name}": so.preset(name, RATE) for name in paper},
+        "SOT-2048 on whole frames": so.WeightedSum(
+            {"sot": (1.0, so.SOT(2048, **whole)), "lin": (0.05, so.LIN(SIZES, padding="none"))}
+        ),
         "SOT linear, p = 2, balanced": so.SOT(2048, mass="balanced", **whole),
         "SOT linear, p = 2, cutoff": so.SOT(2048, **whole),
         "SOT Hz": so.SOT(2048, **{**cents, "frequency_axis": "hz"}),
@@ -120,10 +96,10 @@ def losses():
 def study(family, seeds):
     """For each case and loss: curves of every seed, values and slopes (seeds, 161)."""
     curves = {}
-    for case, make in CASES.items():
+    for case, (target_of, amplitudes) in CASES.items():
         for seed in range(seeds):
-            target, amplitudes = make(np.random.default_rng([seed, *case.encode()]))
-            _, found = landscape(target, F0_HZ, amplitudes, family, cents=CENTS, sample_rate=RATE)
+            x = target_of(seed)
+            _, found = landscape(x, F0_HZ, amplitudes, family, cents=CENTS, sample_rate=RATE)
             for name, curve in found.items():
                 curves.setdefault(case, {}).setdefault(name, []).append(curve)
         print(case, flush=True)
@@ -186,11 +162,11 @@ def draw(curves, worst, path):
     figure.savefig(path, dpi=110)
 
 
-def write_table(text, page):
-    """Put the table between the page's two markers."""
-    head, rest = page.read_text(encoding="utf-8").split("<!-- study -->\n", 1)
-    tail = rest.split("<!-- end of study -->", 1)[1]
-    page.write_text(f"{head}<!-- study -->\n{text}\n<!-- end of study -->{tail}", encoding="utf-8")
+def write_table(text, page, name):
+    """Put the table between the page's two comments of this name."""
+    start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+    head, rest = page.read_text(encoding="utf-8").split(start, 1)
+    page.write_text(head + start + text + end + rest.split(end, 1)[1], encoding="utf-8")
 
 
 def main():
@@ -203,7 +179,7 @@ def main():
     worst = scores(curves)
     print(table(worst))
     if options.only is None:
-        write_table(table(worst), PAGE)
+        write_table(table(worst), PAGE, "study")
         draw(curves, worst, FIGURE)
         RESULTS.write_text(json.dumps({"seeds": options.seeds, "worst": worst}, indent=1) + "\n")
 
