@@ -267,7 +267,7 @@ def _on_a_grid(u, v, x, y, partial, limit, mass_floor, value, unit):
         lipschitz.partial_1d(u, v, u_at, v_at, grid, limit, mass_floor, *scratch, value, *unit)
         return
     # farther than 60 reaches is as far as can be; the scale begins anew every 100
-    gaps = np.minimum(np.diff(grid, axis=1, append=grid[:, -1:]) / limit, 60.0)
+    gaps = np.minimum(np.diff(grid, axis=1, append=grid[:, -1:]), 60.0 * limit) / limit
     place = np.cumsum(gaps, axis=1) - gaps
     place -= 100.0 * np.floor(place / 100.0)
     tables = np.exp(place), np.exp(-place), np.exp(-2 * gaps)

@@ -370,6 +370,14 @@ def test_ways_of_many_reaches(gap, rng):
     assert all(np.all(np.isfinite(g)) for g in wasserstein_1d_backward(1.0, everything[1]))
 
 
+@pytest.mark.parametrize("reach", [1e-310, 1e-12, 1e12, 1e300])
+def test_any_reach_is_finite(reach, rng):
+    u, v, x = rng.uniform(0, 1, (5, 40)), rng.uniform(0, 1, (5, 40)), np.linspace(0, 1, 40)
+    value = value_of(u, v, u_positions=x, mass="unbalanced", reach=reach)
+    gradients = gradients_of(u, v, u_positions=x, mass="unbalanced", reach=reach)
+    assert np.all(np.isfinite(value)) and all(np.all(np.isfinite(g)) for g in gradients)
+
+
 @pytest.mark.parametrize("reach", [0.02, 0.5])
 def test_a_spectrums_range_of_magnitudes(reach, rng):
     """Peaks over a floor 12 decades below: value and slopes of the peaks still agree."""
