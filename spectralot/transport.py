@@ -253,6 +253,12 @@ def _in_order(u, v, x, y, p, cut, mass_floor, value, unit):
     R, n, m = len(u), u.shape[1], v.shape[1]
     P = min(_PARTS, (R + 3) // 4)
     size = 4 * (n + m + 4)
+    if p == 1 and len(unit[2]) == 0 and len(x) == len(y) == 1 and np.array_equal(x, y):
+        scratch = np.empty((P, size)), np.empty((P, 2, n))
+        cpu.wasserstein_1_on_one_grid(
+            u, v, np.diff(x[0, :-1]), cut, mass_floor, *scratch, value, *unit[:2]
+        )
+        return
     scratch = np.empty((P, size)), np.empty((P, size), np.uint32), np.empty((P, 4, max(n, m) + 1))
     cpu.wasserstein_1d_forward(u, v, x, y, p, cut, mass_floor, *scratch, value, *unit)
 

@@ -71,6 +71,36 @@ def test_one_row_gives_one_number_and_rows_are_independent(mass, rng):
     np.testing.assert_allclose(d_y, sum(s[3] for s in singles), rtol=1e-13, atol=1e-15)
 
 
+@both_masses
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_grid_without_position_gradients_is_the_same_transport(mass, dtype, rng):
+    u, v = rng.uniform(0, 1, (2, 30, 17)).astype(dtype)
+    u[:, 1:-1:3] = 0.0  # not the last: it can only gain, which the two see differently
+    v[:10] *= 3.0
+    v[10:20, :4] = u[10:20, :4]  # levels tie under cutoff
+    u[20], v[21], u[22], u[23] = 0.0, 0.0, v[22], np.eye(17)[5]
+    for x in (np.sort(rng.normal(size=17)), rng.normal(size=17), np.arange(17) // 2):
+        options = {"u_positions": x, "p": 1, "mass": mass, "mass_floor": 1e-9}
+        value, saved = wasserstein_1d_forward(u, v, position_gradients=False, **options)
+        expected, merged = wasserstein_1d_forward(u, v, **options)
+        np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-14)
+        for side in "uv":
+            np.testing.assert_allclose(saved.unit(side), merged.unit(side), rtol=1e-6, atol=1e-7)
+
+
+@both_masses
+def test_one_grid_gradients(mass, rng):
+    u, v = gradcheck.separate_levels(rng, 9, 9, (4,), mass=mass, v_mass=0.8)
+    x = np.sort(rng.normal(size=9))
+    options = {"u_positions": x, "p": 1, "mass": mass, "position_gradients": False}
+    d_value = rng.normal(size=4)
+    d_u, d_v, d_x, d_y = gradients_of(u, v, d_value, **options)
+    assert d_x is None and d_y is None
+    gradcheck.check_elements(
+        lambda u, v: value_of(u, v, **options), (u, v), (d_u, d_v), d_value, step=1e-6
+    )
+
+
 def test_by_hand():
     x = np.array([0.0, 1.0, 3.0])
     u, v = np.array([1.0, 1.0, 0.0]), np.array([0.0, 1.0, 1.0])
