@@ -75,7 +75,7 @@ def test_one_row_gives_one_number_and_rows_are_independent(mass, rng):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_one_grid_without_position_gradients_is_the_same_transport(mass, dtype, rng):
     u, v = rng.uniform(0, 1, (2, 30, 17)).astype(dtype)
-    u[:, 1:-1:3] = 0.0  # not the last: it can only gain, which the two see differently
+    u[:, 1::3] = 0.0
     v[:10] *= 3.0
     v[10:20, :4] = u[10:20, :4]  # levels tie under cutoff
     u[20], v[21], u[22], u[23] = 0.0, 0.0, v[22], np.eye(17)[5]
@@ -84,8 +84,10 @@ def test_one_grid_without_position_gradients_is_the_same_transport(mass, dtype, 
         value, saved = wasserstein_1d_forward(u, v, position_gradients=False, **options)
         expected, merged = wasserstein_1d_forward(u, v, **options)
         np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-14)
-        for side in "uv":
-            np.testing.assert_allclose(saved.unit(side), merged.unit(side), rtol=1e-6, atol=1e-7)
+        for side, weights in (("u", u), ("v", v)):
+            there = weights > 0  # bins without can only gain: the two may differ in that slope
+            found, wanted = saved.unit(side)[there], merged.unit(side)[there]
+            np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-7)
 
 
 @both_masses

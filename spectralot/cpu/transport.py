@@ -305,45 +305,6 @@ def _four_levels(u_weights, v_weights, r, cutoff, mass_floor, levels):
     )
 
 
-@njit(parallel=True, cache=True, nogil=True)
-def wasserstein_1d_forward(
-    u_weights, v_weights, u_positions, v_positions, p, cutoff, mass_floor, levels, met, work,
-    value, d_u, d_v, d_x, d_y,
-):  # fmt: skip
-    """Value of each row and its gradients (eqs. 1-6).
-
-    Scratch: levels and met (P,4(n+m+4)), met uint32; work (P,4,max(n,m)+1). value (R,), NaN
-    where a weight is negative, NaN or infinite; d_u, d_v with respect to the weights; d_x, d_y
-    to the positions, skipped if without rows. Rows go in fours.
-    """
-    R, n = u_weights.shape
-    m = v_weights.shape[1]
-    flat_x, flat_y = d_x.reshape(-1), d_y.reshape(-1)  # rows of these may be empty
-    fours, parts = (R + 3) // 4, levels.shape[0]
-    for part in prange(parts):
-        L, M = levels[part], met[part]
-        for four in range(part * fours // parts, (part + 1) * fours // parts):
-            masses = _four_levels(u_weights, v_weights, 4 * four, cutoff, mass_floor, L)
-            _merge(L, M, n, m)
-            for k in range(min(4, R - 4 * four)):
-                r = 4 * four + k
-                x = u_positions[r % u_positions.shape[0]]
-                y = v_positions[r % v_positions.shape[0]]
-                row_x, row_y = flat_x[r * n : (r + 1) * n], flat_y[r * m : (r + 1) * m]
-                u_mass, v_mass, counts = masses[k]
-                if counts:
-                    value[r] = _row(
-                        x, y, L, M, k * (n + m + 4), p, cutoff, u_mass, v_mass, work[part],
-                        d_u[r], d_v[r], row_x, row_y,
-                    )  # fmt: skip
-                else:
-                    value[r] = 0.0 * (u_mass + v_mass)  # NaN if not valid
-                    d_u[r] = 0.0
-                    d_v[r] = 0.0
-                    row_x[:] = 0.0
-                    row_y[:] = 0.0
-
-
 @njit
 def _gap_slopes(U, V, gaps, cutoff, u_sums, v_sums):
     """Value (eq. 2a) and slopes by the levels below each gap (eq. 4a), summed from the top.
@@ -395,6 +356,45 @@ def wasserstein_1_on_one_grid(
                     value[r] = 0.0 * (u_mass + v_mass)  # NaN if not valid
                     d_u[r] = 0.0
                     d_v[r] = 0.0
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def wasserstein_1d_forward(
+    u_weights, v_weights, u_positions, v_positions, p, cutoff, mass_floor, levels, met, work,
+    value, d_u, d_v, d_x, d_y,
+):  # fmt: skip
+    """Value of each row and its gradients (eqs. 1-6).
+
+    Scratch: levels and met (P,4(n+m+4)), met uint32; work (P,4,max(n,m)+1). value (R,), NaN
+    where a weight is negative, NaN or infinite; d_u, d_v with respect to the weights; d_x, d_y
+    to the positions, skipped if without rows. Rows go in fours.
+    """
+    R, n = u_weights.shape
+    m = v_weights.shape[1]
+    flat_x, flat_y = d_x.reshape(-1), d_y.reshape(-1)  # rows of these may be empty
+    fours, parts = (R + 3) // 4, levels.shape[0]
+    for part in prange(parts):
+        L, M = levels[part], met[part]
+        for four in range(part * fours // parts, (part + 1) * fours // parts):
+            masses = _four_levels(u_weights, v_weights, 4 * four, cutoff, mass_floor, L)
+            _merge(L, M, n, m)
+            for k in range(min(4, R - 4 * four)):
+                r = 4 * four + k
+                x = u_positions[r % u_positions.shape[0]]
+                y = v_positions[r % v_positions.shape[0]]
+                row_x, row_y = flat_x[r * n : (r + 1) * n], flat_y[r * m : (r + 1) * m]
+                u_mass, v_mass, counts = masses[k]
+                if counts:
+                    value[r] = _row(
+                        x, y, L, M, k * (n + m + 4), p, cutoff, u_mass, v_mass, work[part],
+                        d_u[r], d_v[r], row_x, row_y,
+                    )  # fmt: skip
+                else:
+                    value[r] = 0.0 * (u_mass + v_mass)  # NaN if not valid
+                    d_u[r] = 0.0
+                    d_v[r] = 0.0
+                    row_x[:] = 0.0
+                    row_y[:] = 0.0
 
 
 @njit(parallel=True, cache=True, nogil=True)
