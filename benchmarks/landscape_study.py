@@ -164,9 +164,10 @@ def draw(curves, worst, path):
 
 def write_table(text, page, name):
     """Put the table between the page's two comments of this name."""
-    start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+    start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
     head, rest = page.read_text(encoding="utf-8").split(start, 1)
-    page.write_text(head + start + text + end + rest.split(end, 1)[1], encoding="utf-8")
+    tail = rest.split(end, 1)[1]
+    page.write_text(f"{head}{start}{text}\n{end}{tail}", encoding="utf-8")
 
 
 def main():
