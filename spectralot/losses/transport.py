@@ -5,7 +5,7 @@ import numpy as np
 from .. import checks
 from ..axes import a_weighting_db, axis_positions
 from ..checks import ParameterError
-from ..noise_floor import noise_floor_backward, noise_floor_forward
+from ..noise_floor import subtract, subtract_backward
 from ..transforms import STFT
 from ..transport import MASSES, _mass, wasserstein_1d_forward
 from .base import SpectralLoss
@@ -126,28 +126,40 @@ class SOT(SpectralLoss):
         self._gains = {t: _gains(t, weighting) for t in self._resolutions}
 
     def _spectrum(self, target, transform):
-        """The target's mass, and its level in each frame."""
-        mass = transform.forward(target)[0]
-        mass, _ = self._mass(mass, transform)
-        return mass, self._level(mass, transform)[0]
+        """The target's mass by rows of the transport, its level in each frame, and what rows weigh.
+
+        Rows are frames; along time they are bins, which weigh by their share of the mass.
+        """
+        mass, _ = self._mass(transform.forward(target)[0], transform)
+        level, _ = self._level(mass, transform)
+        rows, weights = self._rows(mass), None
+        if self._along == "time":
+            weights = rows.sum(axis=-1, dtype=np.float64)
+            weights /= np.maximum(weights.sum(axis=-1, keepdims=True), 1e-300)
+        return rows, level, weights
 
     def _mass(self, magnitude, transform):
         """What is transported: weighted, less the noise floor; and what the way back needs."""
         gains = self._gains[transform]
         mass = magnitude if gains is None else magnitude * gains.astype(magnitude.dtype)
-        return noise_floor_forward(mass, self._noise_floor) if self._noise_floor else (mass, None)
+        return subtract(mass, self._noise_floor) if self._noise_floor else (mass, None)
+
+    def _rows(self, mass):
+        if self._along == "frequency":
+            return mass
+        return np.ascontiguousarray(np.swapaxes(mass, -1, -2))
 
     def _compare(self, spectrum, estimate, transform, d_estimate):
-        (u, u_level), (magnitude, saved) = spectrum, transform.forward(estimate)
+        (u, u_level, weights), (magnitude, saved) = spectrum, transform.forward(estimate)
         v, floor = self._mass(magnitude, transform)
-        values, d_v = self._move(u, v, self._positions[transform], transform, estimate.shape[-1])
+        values, d_v = self._move(u, self._rows(v), weights, transform, estimate.shape[-1])
         if self._level_weight:
             v_level, d_mass = self._level(v, transform)
             values = values + self._level_weight * np.abs(v_level - u_level)
             slope = self._level_weight * np.sign(v_level - u_level) * d_mass
             d_v = d_v + slope[..., None].astype(d_v.dtype)
         if self._noise_floor:
-            d_v = noise_floor_backward(d_v, floor)
+            d_v = subtract_backward(d_v, floor)
         if self._gains[transform] is not None:
             d_v = d_v * self._gains[transform].astype(d_v.dtype)
         d_x = transform.backward(d_v, saved)
@@ -155,22 +167,20 @@ class SOT(SpectralLoss):
         d_estimate += d_x
         return values
 
-    def _move(self, u, v, positions, transform, n_samples):
-        """Cost of each frame, and the gradient of their sum with respect to the mass v."""
-        options = dict(position_gradients=False, **self._transport)
-        if self._along == "frequency":
-            values, saved = wasserstein_1d_forward(u, v, u_positions=positions, **options)
-            return values, saved.unit("v")
-        columns = [np.ascontiguousarray(np.swapaxes(side, -1, -2)) for side in (u, v)]
+    def _move(self, u, v, weights, transform, n_samples):
+        """Cost of each frame, and the gradient of their sum with respect to the mass (T,K)."""
+        time = self._along == "time"
+        places = transform.frame_times(n_samples) if time else self._positions[transform]
         values, saved = wasserstein_1d_forward(
-            *columns, u_positions=transform.frame_times(n_samples), **options
+            u, v, u_positions=places, position_gradients=False, **self._transport
         )
-        share = columns[0].sum(axis=-1, dtype=np.float64)
-        share *= v.shape[-2] / np.maximum(share.sum(axis=-1, keepdims=True), 1e-300)
-        d_v = saved.unit("v") * share[..., None].astype(v.dtype)
-        # each frame is given the same part of the item's value, so that means come out right
-        item = (values * share).sum(axis=-1, keepdims=True) / v.shape[-2]
-        return np.repeat(item, v.shape[-2], axis=-1), np.swapaxes(d_v, -1, -2)
+        d_v = saved.unit("v")
+        if not time:
+            return values, d_v
+        # every frame is given the item's value, so that means over frames come out right
+        item, n_frames = (values * weights).sum(axis=-1, keepdims=True), v.shape[-1]
+        d_v *= (n_frames * weights[..., None]).astype(d_v.dtype)
+        return np.repeat(item, n_frames, axis=-1), np.ascontiguousarray(np.swapaxes(d_v, -1, -2))
 
     def _level(self, mass, transform):
         """Level of each frame in dB, and its derivative by the mass of any bin."""
