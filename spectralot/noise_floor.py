@@ -67,10 +67,10 @@ def noise_floor_forward(weights, factor):
     factor = checks.number("factor", factor, minimum=0)
     if np.min(weights) < 0:
         raise ParameterError(f"weights must not be negative, got {np.min(weights):g}")
-    return subtract(weights, factor)
+    return _subtract(weights, factor)
 
 
-def subtract(weights, factor):
+def _subtract(weights, factor):
     """`noise_floor_forward` without its checks."""
     rows = weights.reshape(-1, weights.shape[-1])
     middle = np.zeros((len(rows), 2), weights.dtype)
@@ -120,10 +120,10 @@ def noise_floor_backward(d_result, saved):
     weights = saved.weights
     d_result = checks.float_array("d_result", d_result, weights.ndim, dtype=weights.dtype)
     checks.same_shape("d_result", d_result, weights.shape)
-    return subtract_backward(d_result, saved)
+    return _subtract_backward(d_result, saved)
 
 
-def subtract_backward(d_result, saved):
+def _subtract_backward(d_result, saved):
     """`noise_floor_backward` without its checks."""
     weights = saved.weights
     if saved.factor == 0:

@@ -5,7 +5,7 @@ import numpy as np
 from .. import checks
 from ..axes import a_weighting_db, axis_positions
 from ..checks import ParameterError
-from ..noise_floor import subtract, subtract_backward
+from ..noise_floor import _subtract, _subtract_backward
 from ..transforms import STFT
 from ..transport import MASSES, _mass, wasserstein_1d_forward
 from .base import SpectralLoss
@@ -142,7 +142,7 @@ class SOT(SpectralLoss):
         """What is transported: weighted, less the noise floor; and what the way back needs."""
         gains = self._gains[transform]
         mass = magnitude if gains is None else magnitude * gains.astype(magnitude.dtype)
-        return subtract(mass, self._noise_floor) if self._noise_floor else (mass, None)
+        return _subtract(mass, self._noise_floor) if self._noise_floor else (mass, None)
 
     def _rows(self, mass):
         if self._along == "frequency":
@@ -159,7 +159,7 @@ class SOT(SpectralLoss):
             slope = self._level_weight * np.sign(v_level - u_level) * d_mass
             d_v = d_v + slope[..., None].astype(d_v.dtype)
         if self._noise_floor:
-            d_v = subtract_backward(d_v, floor)
+            d_v = _subtract_backward(d_v, floor)
         if self._gains[transform] is not None:
             d_v = d_v * self._gains[transform].astype(d_v.dtype)
         d_x = transform.backward(d_v, saved)
