@@ -6,7 +6,8 @@ import naive_salience
 import numpy as np
 import pytest
 
-from spectralot import SOT, ParameterError, PitchSalience
+from spectralot import SOT, ParameterError, PitchSalience, preset
+from spectralot.landscape import landscape, minimum_error, noisy_tone, slope_accuracy, timbre
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -81,6 +82,29 @@ def test_transport_of_salience_leads_from_an_octave_away_with_the_wrong_timbre()
     for cents in (-1200, -700, 700, 1200):
         estimate = tone(220 * 2 ** (cents / 1200), range(1, 4))
         assert loss(target, estimate)[0] == pytest.approx(abs(cents), rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("without", "candidates", "noise", "snr_db"),
+    [
+        ((), "1/k", "none", 0),
+        ((), "uniform", "none", 0),
+        ((1,), "1/k", "none", 0),
+        *(((), "1/k", kind, snr_db) for kind in ("white", "pink") for snr_db in (20, 0)),
+    ],
+)
+def test_the_recommended_loss_leads_from_everywhere(without, candidates, noise, snr_db):
+    """What docs/reproduction.md claims, at another pitch."""
+    f0_hz, amplitudes = 185.0, timbre("1/k", 8)
+    for h in without:
+        amplitudes[h - 1] = 0
+    x = noisy_tone(f0_hz, amplitudes, duration_s=0.256, noise=noise, snr_db=snr_db, seed=77)
+    cents = 1200 * np.log2(np.geomspace(50, 1600, 81) / f0_hz)
+    loss = {"it": preset("SOT-Pitch", RATE)}
+    _, curves = landscape(x, f0_hz, timbre(candidates, 8), loss, cents=cents, sample_rate=RATE)
+    values, slopes = curves["it"]
+    assert slope_accuracy(cents, slopes) >= 0.98
+    assert abs(minimum_error(cents, values)) <= 50
 
 
 @pytest.mark.parametrize("gain", [1e-12, 1e-3, 1e6])
