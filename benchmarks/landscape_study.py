@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-import spectralot as so
 from spectralot.landscape import landscape, minimum_error, noisy_tone, slope_accuracy, timbre
+from spectralot.losses import FAMILY, named_loss
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/reproduction.md"
@@ -25,7 +25,6 @@ RATE, N_SAMPLES, F0_HZ = 16000, 4096, 220.0
 CENTS = 1200 * np.log2(np.geomspace(50, 1600, 161) / F0_HZ)
 ORDERS = np.arange(1, 9)
 FALLING, UNIFORM = timbre("1/k", 8), timbre("uniform", 8)
-SIZES = (2048, 1024, 512, 256, 128, 64)
 SEEDS = 5
 
 
@@ -48,49 +47,6 @@ CASES = {
         for snr_db in (20, 10, 0)
     },
 }
-
-
-def losses():
-    """Every loss of the family: the paper's with its own padding, the rest on whole frames."""
-    whole = dict(padding="none", sample_rate=RATE)
-    cents = dict(frequency_axis="cents", p=1, mass="balanced", **whole)
-    bands = dict(frequency_axis="cents", p=1, mass="balanced")
-    paper = ("SOT-2048", "SOT-512", "SOT-512-LogF", "SOT-NoCut", "SOT-2048-SS")
-    return {
-        "LIN": so.LIN(SIZES, padding="none"),
-        "LIN, A-weighted": so.LIN(SIZES, weighting="A", **whole),
-        "LOG": so.LOG(SIZES, padding="none"),
-        "MSS": so.MSS(SIZES, padding="none"),
-        "SmoothMSS": so.SmoothMSS(padding="none"),
-        "SpectralConvergence 2048": so.SpectralConvergence(2048, padding="none"),
-        "LogCosh 2048": so.LogCosh(2048, padding="none"),
-        **{f"preset {name}": so.preset(name, RATE) for name in paper},
-        "SOT-2048 on whole frames": so.WeightedSum(
-            {"sot": (1.0, so.SOT(2048, **whole)), "lin": (0.05, so.LIN(SIZES, padding="none"))}
-        ),
-        "SOT linear, p = 2, balanced": so.SOT(2048, mass="balanced", **whole),
-        "SOT linear, p = 2, cutoff": so.SOT(2048, **whole),
-        "SOT Hz": so.SOT(2048, **{**cents, "frequency_axis": "hz"}),
-        "SOT mel": so.SOT(2048, **{**cents, "frequency_axis": "mel"}),
-        "SOT ERB": so.SOT(2048, **{**cents, "frequency_axis": "erb"}),
-        "SOT cents": so.SOT(2048, **cents),
-        "SOT cents, p = 2": so.SOT(2048, **{**cents, "p": 2}),
-        "SOT cents, magnitudes": so.SOT(2048, power=1, **cents),
-        "SOT cents, 2048 + 1024 + 512": so.SOT((2048, 1024, 512), **cents),
-        "SOT cents, level kept": so.SOT(2048, level_weight=10, **cents),
-        "SOT cents, A-weighted": so.SOT(2048, weighting="A", **cents),
-        "SOT cents, floor": so.SOT(2048, noise_floor=4, **cents),
-        "SOT cents, floor, p = 2": so.SOT(2048, noise_floor=4, **{**cents, "p": 2}),
-        "SOT cents, partial 0.8": so.SOT(2048, **{**cents, "mass": "partial"}, share=0.8),
-        "SOT cents, unbalanced 600": so.SOT(2048, **{**cents, "mass": "unbalanced"}, reach=600),
-        "SOT mel bands": so.SOT(
-            so.Mel(128, 2048, hop_length=256, padding="none", power=2, sample_rate=RATE), **bands
-        ),
-        "SOT constant-Q": so.SOT(so.ConstantQ(power=2, sample_rate=RATE), **bands),
-        "SOT along time": so.SOT(256, hop_length=64, along="time", p=1, mass="balanced", **whole),
-        "SOT pitch salience": so.SOT(so.PitchSalience(sample_rate=RATE), **bands),
-        "preset SOT-Pitch": so.preset("SOT-Pitch", RATE),
-    }
 
 
 def study(family, seeds):
@@ -129,14 +85,45 @@ def table(worst):
     return "\n".join(lines)
 
 
+# other sounds: amplitudes of the target's harmonics 1 to 8; candidates have 1/k, a sine has its own
+SOUNDS = {
+    "1/k": 1 / ORDERS,
+    "all equal": np.ones(8),
+    "pure sine": (ORDERS == 1) * 1.0,
+    "fundamental 20 dB down": np.where(ORDERS == 1, 0.1, 1 / ORDERS),
+    "odd harmonics": (ORDERS % 2) / ORDERS,
+    "without 1 and 2": (ORDERS > 2) / ORDERS,
+    "even ones 20 dB up": np.where(ORDERS % 2 == 1, 0.1, 1.0) / ORDERS,
+}
+PITCHES = (73.4, 110.0, 220.0, 440.0, 880.0)
+
+
+def other_sounds(loss):
+    """Table of scores by sound and f0, within two octaves and 45 to 2000 Hz."""
+    lines = ["| target | " + " | ".join(f"{f0:g} Hz" for f0 in PITCHES) + " |"]
+    lines.append("|---|" + "---|" * len(PITCHES))
+    for name, own in SOUNDS.items():
+        cells = []
+        for f0_hz in PITCHES:
+            x = noisy_tone(f0_hz, 0.2 * own, duration_s=N_SAMPLES / RATE, seed=11)
+            cents = np.linspace(-2400, 2400, 129)
+            cents = cents[np.abs(np.log2(f0_hz * 2 ** (cents / 1200) / 300)) < np.log2(2000 / 300)]
+            held = own if name == "pure sine" else 1 / ORDERS
+            _, found = landscape(x, f0_hz, 0.2 * held, {"it": loss}, cents=cents)
+            values, slopes = found["it"]
+            share = 100 * slope_accuracy(cents, slopes)
+            cells.append(f"{share:.0f} / {minimum_error(cents, values):+.0f}")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def draw(curves, worst, path):
     """Four losses in four cases."""
     from matplotlib.figure import Figure
 
     from spectralot.plot import BLUE, GREEN, GREY, VERMILLION
 
-    shown = {"MSS": GREY, "preset SOT-2048": VERMILLION, "SOT cents, floor": GREEN,
-             "preset SOT-Pitch": BLUE}  # fmt: skip
+    shown = {"MSS": GREY, "SOT-2048": VERMILLION, "SOT-floor": GREEN, "SOT-Pitch": BLUE}
     cases = ("clean", "wrong timbre", "missing fundamental", "white 0 dB")
     figure = Figure(figsize=(11, 8.2), layout="constrained")
     axes = figure.subplots(len(shown), len(cases), sharex=True, sharey=True)
@@ -156,7 +143,7 @@ def draw(curves, worst, path):
     for ax, case in zip(axes[0], cases, strict=True):
         ax.set_title(case)
     for ax, name in zip(axes[:, 0], shown, strict=True):
-        ax.set_ylabel(name.removeprefix("preset "))
+        ax.set_ylabel(name)
     figure.supxlabel("error of f0 / octaves")
     figure.supylabel("loss / maximum; black: the slope leads away")
     figure.savefig(path, dpi=110)
@@ -175,12 +162,13 @@ def main():
     parser.add_argument("--only", help="losses whose name contains this; prints, writes nothing")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     options = parser.parse_args()
-    family = {name: loss for name, loss in losses().items() if (options.only or "") in name}
+    family = {name: named_loss(name, RATE) for name in FAMILY if (options.only or "") in name}
     curves = study(family, options.seeds)
     worst = scores(curves)
     print(table(worst))
     if options.only is None:
         write_table(table(worst), PAGE, "study")
+        write_table(other_sounds(named_loss("SOT-Pitch", RATE)), PAGE, "other sounds")
         draw(curves, worst, FIGURE)
         RESULTS.write_text(json.dumps({"seeds": options.seeds, "worst": worst}, indent=1) + "\n")
 

@@ -272,7 +272,9 @@ TIMBRES = click.Choice(["1/k", "uniform"])
     type=click.IntRange(0),
     help="Of the tone's phases and of the noise.",
 )
-@click.option("--losses", metavar="NAME,...", help="Presets to show.  [default: all]")
+@click.option(
+    "--losses", metavar="NAME,...", help="Losses to show; ? lists them.  [default: the presets]"
+)
 @click.option(
     "--range",
     "range_",
@@ -308,7 +310,7 @@ def landscape(context, file, losses, range_, step, figure, overwrite, as_json, *
 
         n_steps = int(range_ / step)
         cents = step * np.arange(-n_steps, n_steps + 1)
-        compared = _presets(losses)
+        compared = _named(losses)
         with _axes(figure, overwrite) as ax:
             if file is None:
                 what, curves = _landscape_of_tone(compared, cents, **tone)
@@ -331,22 +333,23 @@ def landscape(context, file, losses, range_, step, figure, overwrite, as_json, *
         click.echo(json.dumps(dict(target=what, cents=cents.tolist(), losses=scores)))
         return
     click.echo(f"{what}\n{len(cents)} offsets of f0, {cents[0]:g} to {cents[-1]:g} cents\n")
-    click.echo(f"{'loss':<14}{'right slopes / %':>18}{'global minimum / cents':>26}")
+    width = 2 + max(map(len, scores))
+    click.echo(f"{'loss':<{width}}{'right slopes / %':>18}{'global minimum / cents':>26}")
     for name, score in scores.items():
         share, lowest = 100 * score["slope_accuracy"], score["minimum_cents"]
-        click.echo(f"{name:<14}{share:>18.1f}{lowest:>26g}")
+        click.echo(f"{name:<{width}}{share:>18.1f}{lowest:>26g}")
     if figure is not None:
         click.echo(f"\nfigure: {figure}")
 
 
-def _presets(names):
-    from .losses import PRESETS, preset
+def _named(names):
+    from .losses import FAMILY, PRESETS, named_loss
 
-    names = PRESETS if names is None else names.split(",")
+    names = PRESETS if names is None else [name.strip() for name in names.split(",")]
     for name in names:
-        if name not in PRESETS:
-            raise _Refused(f"--losses must name some of {', '.join(PRESETS)}, got {name!r}")
-    return {name: preset(name) for name in names}
+        if name not in FAMILY:
+            raise _Refused(f"--losses must name some of {', '.join(FAMILY)}, got {name!r}")
+    return {name: named_loss(name) for name in names}
 
 
 def _landscape_of_tone(losses, cents, *, f0, harmonics, timbre, candidates, noise, snr_db, seed):

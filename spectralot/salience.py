@@ -20,6 +20,7 @@ from .transforms import STFT
 __all__ = ["PitchSalience"]
 
 PRIMES = (1, 2, 3, 5, 7)
+DECAY = 0.7
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class PitchSalience:
         fmax=None,
         bins_per_octave=20,
         highest=4000.0,
-        sharpness=10,
+        sharpness=14,
         sample_rate=16000,
     ):
         self._stft = STFT(
@@ -214,7 +215,7 @@ def _kernel(bins_hz, candidates_hz):
     for prime in PRIMES:
         off = np.abs(q - prime)
         kernel += np.where(off < 0.75, np.where(off < 0.25, 1.0, 0.5) * np.cos(2 * np.pi * q), 0)
-    kernel /= np.sqrt(np.maximum(q, 0.1))  # nothing lies below q = 0.25
+    kernel /= np.maximum(q, 0.1) ** DECAY  # nothing lies below q = 0.25
     return kernel / np.sqrt((np.maximum(kernel, 0) ** 2).sum(axis=0))
 
 

@@ -14,7 +14,7 @@ def kernel(q):
             total += math.cos(2 * math.pi * q)
         elif off < 0.75:
             total += 0.5 * math.cos(2 * math.pi * q)
-    return total / math.sqrt(q) if total else 0.0
+    return total / q**0.7 if total else 0.0
 
 
 def salience(magnitude, bins_hz, candidates_hz, sharpness):

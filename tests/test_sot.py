@@ -50,6 +50,8 @@ def variants():
     yield "time", 128, dict(along="time")
     yield "time, cutoff", 128, dict(along="time", hop_length=50, mass="cutoff", p=2)
     yield "time, constant-Q", TRANSFORMS["constant-Q"], dict(along="time")
+    yield "chroma", 128, dict(frequency_axis="chroma")
+    yield "chroma, floor, p = 2", 128, dict(frequency_axis="chroma", noise_floor=1, p=2)
     yield "resolutions", (256, 128, 100), dict(frequency_axis="mel")
     both = [TRANSFORMS["mel"], TRANSFORMS["salience"]]
     yield "transforms", both, dict(frequency_axis="cents")
@@ -210,6 +212,26 @@ def test_equal_sounds_pull_nowhere(name, dtype, sounds):
     assert value == pytest.approx(0, abs=1e-12) and np.all(d_estimate == 0)
 
 
+def test_chroma_is_blind_to_the_octave():
+    t = np.arange(4096) / RATE
+    low, high, other = (np.sin(2 * np.pi * f * t) for f in (440, 880, 660))
+    loss = SOT(2048, padding="none", frequency_axis="chroma", mass="balanced", p=1)
+    assert loss(low, high)[0] < 0.02  # the lobes are wider for the lower tone
+    assert loss(low, other)[0] == pytest.approx(np.log2(4 / 3), abs=0.01)  # a fourth, downwards
+
+
+@pytest.mark.parametrize("name", ["axis cents", "axis hz", "mass partial", "salience, balanced",
+                                  "chroma", "time", "mass unbalanced", "mass cutoff"])  # fmt: skip
+def test_silence_is_no_way_to_a_low_value(name, sounds):
+    loss, (target, estimate) = VARIANTS[name], sounds
+    silence = np.zeros_like(estimate)
+    value, d_estimate = loss(target, silence)
+    assert value > loss(target, estimate)[0] and np.all(d_estimate == 0)
+    assert loss(silence, target)[0] == 0 or name == "mass cutoff"
+    half = np.where(np.arange(900) < 450, target, 0)
+    assert loss(target, half)[0] < value or name == "time"
+
+
 @pytest.mark.parametrize("name", ["axis cents", "salience, balanced", "floor 2, partial", "time",
                                   "mass unbalanced", "level, floor, A"])  # fmt: skip
 def test_a_batch_gives_the_mean_and_items_and_threads_agree(name, sounds, with_threads):
@@ -226,7 +248,7 @@ def test_a_batch_gives_the_mean_and_items_and_threads_agree(name, sounds, with_t
     ("make", "message"),
     [
         (lambda: SOT(()), r"transform must name at least one, got \(\)"),
-        (lambda: SOT("stft"), "n_fft must be an integer, got 'stft'"),
+        (lambda: SOT("stft"), r"transform \(as n_fft\) must be an integer, got 'stft'"),
         (
             lambda: SOT(TRANSFORMS["mel"], window="hann"),
             "window must be left to the transform, got Mel",
@@ -234,6 +256,10 @@ def test_a_batch_gives_the_mean_and_items_and_threads_agree(name, sounds, with_t
         (lambda: SOT(64, along="both"), "along must be one of 'frequency', 'time', got 'both'"),
         (lambda: SOT(64, noise_floor=-1), "noise_floor must be at least 0, got -1"),
         (lambda: SOT(64, level_weight=-1), "level_weight must be at least 0, got -1"),
+        (
+            lambda: SOT(64, frequency_axis="chroma"),
+            "mass must be 'balanced' and along 'frequency' on the axis 'chroma', got 'cutoff'",
+        ),
         (lambda: SOT(64, weighting="B"), "weighting must be one of None, 'A', got 'B'"),
         (lambda: SOT(64, mass="partial", share=0.5), "p must be 1 with mass 'partial', got 2"),
         (lambda: SOT(64, mass="partial", p=1), "share must be given with mass 'partial'"),

@@ -10,12 +10,14 @@ Names: B batch, N samples, T frames, K bins.
 
 from .base import Prepared
 from .combine import PRESETS, WeightedSum, preset
+from .family import FAMILY, named_loss
 from .lines import LineSOT
 from .pointwise import LogCosh, SmoothMSS, SpectralConvergence
 from .transport import SOT
 from .vertical import LIN, LOG, MSS, SIZES
 
 __all__ = [
+    "FAMILY",
     "LIN",
     "LOG",
     "MSS",
@@ -28,5 +30,6 @@ __all__ = [
     "SmoothMSS",
     "SpectralConvergence",
     "WeightedSum",
+    "named_loss",
     "preset",
 ]

@@ -47,8 +47,7 @@ class WeightedSum:
     """
 
     def __init__(self, terms):
-        if not terms:
-            raise ParameterError(f"terms must name at least one loss, got {terms!r}")
+        _check_terms(terms)
         self._losses = {name: loss for name, (_, loss) in terms.items()}
         self._weights = {
             name: checks.number(f"weight of {name!r}", weight)
@@ -118,6 +117,7 @@ class WeightedSum:
         >>> round(loss(target, detuned)[0], 1)
         1.2
         """
+        _check_terms(terms)
         target = checks.float_array("target", target, (1, 2))
         if estimate is None:
             estimate = _semitone_lower(target)
@@ -224,12 +224,26 @@ def _semitone_lower(target):
     return lower.reshape(target.shape)
 
 
+def _check_terms(terms):
+    """Names with pairs of number and loss."""
+    if not terms:
+        raise ParameterError(f"terms must name at least one loss, got {terms!r}")
+    pairs = terms.values() if isinstance(terms, dict) else [None]
+    for pair in pairs:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and hasattr(pair[1], "prepare")):
+            raise ParameterError(
+                f"terms must be a dictionary of name: (number, loss), got {terms!r}"
+            )
+
+
 def preset(name, sample_rate=16000):
     """Loss of one row of table 1 of arXiv:2312.14507, or "SOT-Pitch", the one to begin with.
 
     "SOT-Pitch" is the distance of pitch in octaves, `SOT` of `PitchSalience`, plus 0.05 times
     `LIN`: the first leads f0 from octaves away, whatever the timbre, and the second sees to the
-    amplitudes. Both look at whole frames only, so the sound must last 128 ms.
+    amplitudes. Both look at whole frames only: the sound must last 128 ms, or up to 256 ms at
+    sample rates that are not 16 kHz times a power of two. A frame in which the estimate has no
+    pitch between 27.5 and 3500 Hz costs seven octaves.
 
     Parameters
     ----------
@@ -281,7 +295,7 @@ def preset(name, sample_rate=16000):
 
 def _pitch_and_spectrum(sample_rate):
     """Transport of pitch salience in octaves, and LIN at its usual weight."""
-    n_fft = 1 << round(np.log2(0.128 * sample_rate))
+    n_fft = 1 << int(np.ceil(np.log2(0.128 * sample_rate) - 1e-9))
     salience = PitchSalience(n_fft, hop_length=n_fft // 8, sample_rate=sample_rate)
     pitch = SOT(salience, frequency_axis="cents", p=1, mass="balanced")
     sizes = [n for n in SIZES if n <= n_fft]

@@ -5,6 +5,7 @@ import numpy as np
 from .. import checks
 from ..axes import a_weighting_db, axis_positions
 from ..checks import ParameterError
+from ..circular import chroma_positions, circular_wasserstein_1d_forward
 from ..noise_floor import _subtract, _subtract_backward
 from ..transforms import STFT
 from ..transport import MASSES, _mass, wasserstein_1d_forward
@@ -39,7 +40,8 @@ class SOT(SpectralLoss):
     frequency_axis : str or array_like, shape (K,)
         Where the bins stand, as in `spectralot.axis_positions`: "linear" (0 to 1), "hz",
         "cents", "mel", "erb", "log" (the paper's pitch scale), or positions. The value is in
-        this unit, to the power p.
+        this unit, to the power p. "chroma": round the circle of pitch classes, in octaves, blind
+        to the octave; for balanced mass, and slower.
     along : {"frequency", "time"}
         Along time, each bin's energy moves between the frames, whose centres are in seconds; bins
         weigh by their share of the target's energy, and the frequency axis does not matter.
@@ -63,9 +65,21 @@ class SOT(SpectralLoss):
     sample_rate : float
         In Hz, of an STFT given by its length.
 
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule, or a transform is given together with what it has itself.
+
+    Notes
+    -----
+    Where only the estimate is silent, balanced and partial transport have nothing to move. Such
+    a frame costs the width of the axis to the power p, as if all had to cross it, and has no
+    slope. A frame whose target is silent costs nothing.
+
     References
     ----------
-    Torres, Peeters, Richard, ICASSP 2024, arXiv:2312.14507, section 3.
+    Torres, Peeters, Richard, ICASSP 2024, arXiv:2312.14507, section 3. Equations:
+    docs/derivations/sot.md.
 
     Examples
     --------
@@ -120,10 +134,14 @@ class SOT(SpectralLoss):
             raise ParameterError(
                 f"level_weight must be 0 for a transform without level, got {level_weight:g}"
             )
-        self._positions = {
-            t: axis_positions(t.frequencies_hz, frequency_axis) for t in self._resolutions
-        }
-        self._gains = {t: _gains(t, weighting) for t in self._resolutions}
+        self._chroma = isinstance(frequency_axis, str) and frequency_axis == "chroma"
+        if self._chroma and (mass != "balanced" or along != "frequency"):
+            raise ParameterError(
+                f"mass must be 'balanced' and along 'frequency' on the axis 'chroma', "
+                f"got {mass!r} and {along!r}"
+            )
+        self._positions = {t: _places(t, frequency_axis) for t in self._resolutions}
+        self._gains = {t: _gains(t, weighting, self._chroma) for t in self._resolutions}
 
     def _spectrum(self, target, transform):
         """The target's mass by rows of the transport, its level in each frame, and what rows weigh.
@@ -171,9 +189,14 @@ class SOT(SpectralLoss):
         """Cost of each frame, and the gradient of their sum with respect to the mass (T,K)."""
         time = self._along == "time"
         places = transform.frame_times(n_samples) if time else self._positions[transform]
-        values, saved = wasserstein_1d_forward(
-            u, v, u_positions=places, position_gradients=False, **self._transport
-        )
+        if self._chroma:
+            options = {name: self._transport[name] for name in ("p", "mass_floor")}
+            values, saved = circular_wasserstein_1d_forward(u, v, u_positions=places, **options)
+        else:
+            values, saved = wasserstein_1d_forward(
+                u, v, u_positions=places, position_gradients=False, **self._transport
+            )
+        self._charge_silence(u, v, places, values)
         d_v = saved.unit("v")
         if not time:
             return values, d_v
@@ -181,6 +204,17 @@ class SOT(SpectralLoss):
         item, n_frames = (values * weights).sum(axis=-1, keepdims=True), v.shape[-1]
         d_v *= (n_frames * weights[..., None]).astype(d_v.dtype)
         return np.repeat(item, n_frames, axis=-1), np.ascontiguousarray(np.swapaxes(d_v, -1, -2))
+
+    def _charge_silence(self, u, v, places, values):
+        """Rows of which only the estimate has no mass cost as much as the axis is wide."""
+        if self._transport["mass"] not in ("balanced", "partial"):
+            return  # the others charge for it themselves
+        zero = np.nonzero(np.atleast_1d(values) == 0)
+        if len(zero[0]):
+            floor = self._transport["mass_floor"]
+            heard = [side[zero].sum(axis=-1, dtype=np.float64) > floor for side in (u, v)]
+            width = 0.5 if self._chroma else np.ptp(places)
+            values[zero] = np.where(heard[0] & ~heard[1], width ** self._transport["p"], 0.0)
 
     def _level(self, mass, transform):
         """Level of each frame in dB, and its derivative by the mass of any bin."""
@@ -201,13 +235,24 @@ def _transform(given, stft, sample_rate):
         if named:
             raise ParameterError(f"{named[0]} must be left to the transform, got {given!r} too")
         return given
-    n_fft = checks.integer("n_fft", given, 2)
+    n_fft = checks.integer("transform (as n_fft)", given, 2)
     defaults = dict(hop_length=256, window="flattop", padding="end", power=2)
     return STFT(n_fft, **(defaults | {k: stft[k] for k in named}), sample_rate=sample_rate)
 
 
-def _gains(transform, weighting):
-    """Factor of each bin, or None."""
-    if weighting is None:
+def _places(transform, frequency_axis):
+    """Where the bins stand on the axis."""
+    if isinstance(frequency_axis, str) and frequency_axis == "chroma":
+        return chroma_positions(transform.frequencies_hz)
+    return axis_positions(transform.frequencies_hz, frequency_axis)
+
+
+def _gains(transform, weighting, chroma):
+    """Factor of each bin, or None; 0 Hz has no pitch class."""
+    power = transform.power or 1
+    gains = np.ones(len(transform.frequencies_hz))
+    if weighting is not None:
+        gains = 10 ** (a_weighting_db(transform.frequencies_hz) * power / 20)
+    elif not chroma:
         return None
-    return 10 ** (a_weighting_db(transform.frequencies_hz) * (transform.power or 1) / 20)
+    return np.where(transform.frequencies_hz > 0, gains, 0.0) if chroma else gains

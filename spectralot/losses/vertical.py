@@ -151,7 +151,7 @@ class LIN(_Absolute):
 
     def __init__(
         self,
-        n_fft,
+        n_fft=SIZES,
         *,
         hop_length=None,
         window="hann",
@@ -209,7 +209,7 @@ class LOG(_Absolute):
 
     def __init__(
         self,
-        n_fft,
+        n_fft=SIZES,
         *,
         hop_length=None,
         window="hann",
