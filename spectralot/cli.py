@@ -190,6 +190,7 @@ def compare(a, b, figure, overwrite, as_json):
     Exit status: 0 all went well, 1 it failed, 2 wrong usage.
     """
     with _one_line_on_failure():
+        from .checks import ParameterError
         from .compare import METRICS, mean_power, read_pair
         from .compare import compare as compare_sounds
 
@@ -200,9 +201,13 @@ def compare(a, b, figure, overwrite, as_json):
                 from .plot import plot_transport
 
                 n_samples = min(map(len, sounds))
+                for file, sound in zip((a, b), sounds, strict=True):
+                    if not sound[:n_samples].any():
+                        raise ParameterError(f"cannot draw {file}: it is silent")
                 (frequencies_hz, u), (_, v) = (mean_power(s[:n_samples], rate) for s in sounds)
                 plot_transport(ax, frequencies_hz, u, v, labels=(f"A: {a.name}", f"B: {b.name}"))
-                ax.set_title(f"energy moves by {found['sot_cents']:.0f} cents", loc="left")
+                moved = f"energy moves by {found['sot_cents']:.0f} cents, frame by frame"
+                ax.set_title(moved, loc="left")
     durations_s = found["duration_a_s"], found["duration_b_s"]
     if as_json:
         sides = (
@@ -221,7 +226,8 @@ def compare(a, b, figure, overwrite, as_json):
         click.echo(f"compared over the common length, the first {found['duration_s']:.3f} s")
     click.echo()
     for key, (name, unit) in METRICS.items():
-        click.echo(f"{name:<20}{found[key]:>12.5g}  {unit}")
+        value = "n/a" if found[key] is None else f"{found[key]:.5g}"
+        click.echo(f"{name:<20}{value:>12}  {'' if found[key] is None else unit}".rstrip())
     if figure is not None:
         click.echo(f"\nfigure: {figure}")
 
@@ -273,7 +279,9 @@ TIMBRES = click.Choice(["1/k", "uniform"])
     help="Of the tone's phases and of the noise.",
 )
 @click.option(
-    "--losses", metavar="NAME,...", help="Losses to show; ? lists them.  [default: the presets]"
+    "--losses",
+    metavar="NAME,...",
+    help="Losses to show; a wrong NAME lists them.  [default: the presets]",
 )
 @click.option(
     "--range",

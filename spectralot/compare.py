@@ -20,7 +20,7 @@ N_FFT, HOP = 2048, 512
 # key: what it is called, in which unit
 METRICS = {
     "sot_cents": ("SOT over pitch", "cents by which energy has to move, on average"),
-    "sot": ("SOT over frequency", "squared shares of half the sample rate, as in the paper"),
+    "sot": ("SOT over frequency", "squared shares of half the sample rate"),
     "mss": ("MSS", "linear and log magnitudes, summed over six FFT sizes"),
     "lsd_db": ("LSD", "dB, root mean square over bins"),
     "level_difference_db": ("level difference", "dB, B relative to A"),
@@ -43,11 +43,11 @@ def compare(a, b, sample_rate):
     dict of str to float
         ``sot_cents``: by how many cents energy has to move, on average over all energy: p = 1,
         each frame's spectra normalised, frames weighted by the geometric mean of both sounds'
-        energies. ``sot``: `SOT` at 2048 as in the paper (p = 2, cutoff), in squared shares of
-        half the sample rate. ``mss``: `MSS`. ``lsd_db``: log-spectral distance in dB.
-        ``level_difference_db``: RMS level of `b` relative to `a`, in dB. ``duration_a_s``,
-        ``duration_b_s``: lengths in seconds; ``duration_s``: what was compared. All of SOT and
-        MSS are over whole frames.
+        energies. ``sot``: `SOT` at 2048, balanced, p = 2, in squared shares of half the sample
+        rate. Both are None if a sound is silent. ``mss``: `MSS`. ``lsd_db``: log-spectral
+        distance in dB. ``level_difference_db``: RMS level of `b` relative to `a`, in dB.
+        ``duration_a_s``, ``duration_b_s``: lengths in seconds; ``duration_s``: what was compared.
+        All of SOT and MSS are over whole frames, and all but the level are symmetric.
 
     Raises
     ------
@@ -78,12 +78,15 @@ def compare(a, b, sample_rate):
     n = min(len(a), len(b))
     if n < N_FFT:
         raise ParameterError(
-            f"a and b must have at least {N_FFT} samples, got {len(a)} and {len(b)}"
+            f"a and b must have at least {N_FFT} samples, {1000 * N_FFT / sample_rate:.0f} ms, "
+            f"got {len(a)} and {len(b)}"
         )
     x, y = (s[:n].astype(np.result_type(a, b), copy=False) for s in (a, b))
+    heard = x.any() and y.any()  # silence has no energy that could move
+    transport = SOT(N_FFT, padding="none", mass="balanced")
     return {
-        "sot_cents": _moved_cents(x, y, sample_rate),
-        "sot": SOT(N_FFT, padding="none")(x, y)[0],
+        "sot_cents": _moved_cents(x, y, sample_rate) if heard else None,
+        "sot": transport(x, y)[0] if heard else None,
         "mss": MSS(padding="none")(x, y)[0],
         "lsd_db": float(log_spectral_distance(x, y, padding="none")),
         "level_difference_db": float(level_difference_db(x, y)),

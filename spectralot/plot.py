@@ -248,7 +248,7 @@ def plot_landscape(ax, cents, curves):
     >>> cents = np.array([-100.0, 100.0])
     >>> lines, arrows = plot_landscape(Figure().subplots(), cents, {"L": (cents**2, 2 * cents)})
     >>> lines[0].get_label()
-    'L: 100 % of slopes lead to the note'
+    'L: 100 %'
     """
     cents = float_array("cents", cents, 1)
     lines, arrows = [], []
@@ -260,7 +260,7 @@ def plot_landscape(ax, cents, curves):
         same_shape("slopes", slopes, cents.shape)
         towards = slopes * cents > 0
         share = 100 * slope_accuracy(cents, slopes)
-        label = f"{name}: {share:.0f} % of slopes lead to the note"
+        label = f"{name}: {share:.0f} %"
         style = dict(color=color, ls=DASHES[row // 8 % 4], lw=1.6, label=label)
         lines += ax.plot(cents, values / max(values.max(), 1e-300), **style)
         shown = (np.arange(len(cents)) % every == every // 2) & (cents != 0)
@@ -274,16 +274,18 @@ def plot_landscape(ax, cents, curves):
                 )
             )  # fmt: skip
     columns = 1 + (len(curves) > 3)
-    legend = 0.05 + 0.055 * -(-len(curves) // columns)  # its part of the height
+    legend = 0.1 + 0.055 * -(-len(curves) // columns)  # its part of the height
     bottom = -0.08 * (len(curves) + 1)
     ax.axvline(0, color=GREY, lw=0.8, ls=":")
     ax.set(
         xlim=(cents.min(), cents.max()),
         ylim=(bottom, bottom + (1.05 - bottom) / (1 - legend)),
-        yticks=np.linspace(0, 1, 6), xlabel="error of f0 / cents", ylabel="loss / maximum",
+        yticks=np.linspace(0, 1, 6), ylabel="loss / maximum",
+        xlabel="error of f0 / cents      (triangles point downhill; filled: to the note)",
     )  # fmt: skip
     ax.grid(alpha=0.3)
-    ax.legend(loc="upper center", framealpha=0.9, ncols=columns)
+    title = "share of slopes that lead to the note"
+    ax.legend(loc="upper center", framealpha=0.9, ncols=columns, title=title)
     return lines, arrows
 
 

@@ -312,14 +312,26 @@ def test_figures_are_written_once(pair):
     assert sorted(os.listdir()) == ["a.wav", "b.wav", "x.PNG", "y.svg"]
 
 
+def test_compare_has_no_transport_of_silence(folder):
+    sf.write("tone.wav", 0.1 * np.sin(0.3 * np.arange(4000)), RATE)
+    sf.write("zero.wav", np.zeros(4000), RATE)
+    result = call("compare", "zero.wav", "tone.wav")
+    assert result.exit_code == 0 and result.stdout.count("n/a") == 2
+    metrics = json.loads(call("compare", "zero.wav", "tone.wav", "--json").stdout)["metrics"]
+    assert metrics["sot_cents"] is None and metrics["mss"] > 0
+    result = call("compare", "tone.wav", "zero.wav", "-o", "out.png")
+    assert (result.exit_code, result.output) == (1, "cannot draw zero.wav: it is silent\n")
+    assert not os.path.exists("out.png")
+
+
 def test_compare_says_in_one_line_what_is_wrong(pair):
     sf.write("silent.wav", np.zeros(8000), 16000)
     sf.write("short.wav", np.zeros(2000), 16000)
     for args, message in (
         (["a.wav", "gone.wav"], "cannot read gone.wav: No such file or directory"),
-        (["a.wav", "short.wav"], "a and b must have at least 2048 samples, got 8000 and 2000"),
-        (["a.wav", "silent.wav", "-o", "x.png"],
-         "v_power of B: silent.wav must not be silent, got zeros only"),
+        (["a.wav", "short.wav"],
+         "a and b must have at least 2048 samples, 128 ms, got 8000 and 2000"),
+        (["a.wav", "silent.wav", "-o", "x.png"], "cannot draw silent.wav: it is silent"),
         (["a.wav", "b.wav", "-o", "no/x.png"], "cannot write no/x.png: there is no folder no"),
     ):  # fmt: skip
         result = call("compare", *args)

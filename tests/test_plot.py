@@ -99,7 +99,7 @@ def test_triangles_point_downhill_and_are_filled_towards_the_note(ax):
     cents = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
     slopes = np.array([1.0, -1.0, 0.0, 1.0, 1.0])  # the first leads away
     (line,), (right, left) = plot.plot_landscape(ax, cents, {"L": (cents**2, slopes)})
-    assert line.get_label() == "L: 75 % of slopes lead to the note"
+    assert line.get_label() == "L: 75 %"
     np.testing.assert_allclose(line.get_ydata(), [1.0, 0.25, 0.0, 0.25, 1.0])
     np.testing.assert_array_equal(right.get_offsets()[:, 0], [-1.0])
     np.testing.assert_array_equal(left.get_offsets()[:, 0], [-2.0, 1.0, 2.0])
