@@ -88,7 +88,7 @@ def number(name, value, *, above=None, minimum=None):
 
 def one_of(name, value, choices):
     """Return `value` if it is among `choices`, or raise."""
-    if value not in choices:
+    if np.ndim(value) > 0 or value not in choices:  # an array would have no truth value
         listed = ", ".join(repr(c) for c in choices)
         raise ParameterError(f"{name} must be one of {listed}, got {value!r}")
     return value

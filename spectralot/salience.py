@@ -45,17 +45,19 @@ class PitchSalience:
 
     Parameters
     ----------
-    n_fft : int
-        Frame length; it should hold at least four periods of the lowest f0 that occurs.
-    hop_length : int
-        Step between frames in samples.
+    n_fft : int, optional
+        Frame length; it should hold at least four periods of the lowest f0 that occurs. Default:
+        the power of two from 128 ms on.
+    hop_length : int, optional
+        Step between frames in samples; default an eighth of the frame.
     window : str, tuple or array_like
         As in `spectralot.stft_magnitude_forward`. The sum over a partial's bins ripples with its
         place between them: under "hann" enough to turn some slopes, under "blackman" not.
     padding : {"end", "center", "none"}
         As in `spectralot.frame_count`.
-    fmin, fmax : float
+    fmin, fmax : float, optional
         Lowest and highest candidate in Hz; leave an octave below what is expected. The default
+        of fmin is 27.5, or two bins of the STFT if that is higher: lobes must hold bins. That
         of fmax is 3500, or a quarter of the sample rate if that is lower.
     bins_per_octave : int
         Candidates per octave.
@@ -93,28 +95,42 @@ class PitchSalience:
 
     def __init__(
         self,
-        n_fft=2048,
+        n_fft=None,
         *,
-        hop_length=256,
+        hop_length=None,
         window="blackman",
         padding="none",
-        fmin=27.5,
+        fmin=None,
         fmax=None,
         bins_per_octave=20,
         highest=4000.0,
         sharpness=14,
         sample_rate=16000,
     ):
+        sample_rate = checks.number("sample_rate", sample_rate, above=0)
+        if n_fft is None:
+            n_fft = 1 << max(4, int(np.ceil(np.log2(0.128 * sample_rate) - 1e-9)))
+        n_fft = checks.integer("n_fft", n_fft, 8)
+        hop_length = n_fft // 8 if hop_length is None else hop_length
         self._stft = STFT(
             n_fft, hop_length=hop_length, window=window, padding=padding, sample_rate=sample_rate
         )
-        self.sample_rate = self._stft.sample_rate
+        self.n_fft, self.sample_rate = n_fft, sample_rate
         self.sharpness = checks.integer("sharpness", sharpness, 1)
+        if self.sharpness > 30:  # powers of what is below 1 must stay numbers in float32
+            raise ParameterError(f"sharpness must be at most 30, got {sharpness}")
         bins_per_octave = checks.integer("bins_per_octave", bins_per_octave, 1)
-        fmin = checks.number("fmin", fmin, above=0)
+        lowest = 2 * sample_rate / n_fft
+        fmin = max(27.5, lowest) if fmin is None else checks.number("fmin", fmin, above=0)
+        if fmin < lowest:
+            raise ParameterError(
+                f"fmin must be at least two bins, {lowest:g} Hz for n_fft {n_fft} at "
+                f"{sample_rate:g} Hz, got {fmin:g}"
+            )
         fmax = min(3500.0, 0.25 * self.sample_rate) if fmax is None else fmax
         fmax = checks.number("fmax", fmax, above=0)
         highest = checks.number("highest", highest, above=0)
+        self._highest = highest
         bins_hz = self._stft.frequencies_hz
         bins_hz = bins_hz[bins_hz <= highest]
         if not fmin < fmax <= bins_hz[-1]:
@@ -130,6 +146,13 @@ class PitchSalience:
             dtype: [_banded(matrix.astype(dtype)) for matrix in (kernel, kernel.T)]
             for dtype in (np.dtype(np.float32), np.dtype(np.float64))
         }
+
+    def __repr__(self):
+        low, high = self.frequencies_hz[[0, -1]]
+        return (
+            f"PitchSalience({self._stft!r}, {len(self.frequencies_hz)} candidates from {low:g} "
+            f"to {high:g} Hz, highest {self._highest:g} Hz, sharpness {self.sharpness})"
+        )
 
     def forward(self, x):
         """Salience of the candidates.

@@ -180,6 +180,8 @@ def wasserstein_1d_forward(
     if np.isnan(value).any():
         _refuse("u_weights", u)
         _refuse("v_weights", v)
+        row = int(np.isnan(value).argmax())
+        raise ParameterError(f"weights must have a finite sum, got more than a float in row {row}")
     shapes = [(*lead, n), (*lead, m), np.shape(u_positions), np.shape(y_given)]
     return value.reshape(lead)[()], TransportSaved(*unit, u_order, v_order, *shapes)
 
@@ -322,7 +324,10 @@ def _weights(u_weights, v_weights):
     """Weights as (R, n) and (R, m), and the leading shape."""
     arrays = []
     for name, value in (("u_weights", u_weights), ("v_weights", v_weights)):
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise ParameterError(f"{name} must be an array of real numbers ({error})") from None
         if array.dtype.kind not in "fiub":
             raise ParameterError(f"{name} must hold real numbers, got dtype {array.dtype}")
         if array.ndim == 0:

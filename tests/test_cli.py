@@ -312,6 +312,18 @@ def test_figures_are_written_once(pair):
     assert sorted(os.listdir()) == ["a.wav", "b.wav", "x.PNG", "y.svg"]
 
 
+@pytest.mark.parametrize("option", [("--range", "nan"), ("--range", "inf"), ("--step", "nan"),
+                                    ("--snr-db", "-1e5"), ("--losses", "LIN,nix")])  # fmt: skip
+def test_landscape_refuses_what_is_no_number_or_name(option):
+    result = call("landscape", *option)
+    assert result.exit_code == 2 and "Traceback" not in result.output
+
+
+def test_landscape_offsets_reach_the_range():
+    result = call("landscape", "--range", "0.3", "--step", "0.1", "--losses", "LIN", "--json")
+    assert json.loads(result.stdout)["cents"][-1] == pytest.approx(0.3)
+
+
 def test_compare_has_no_transport_of_silence(folder):
     sf.write("tone.wav", 0.1 * np.sin(0.3 * np.arange(4000)), RATE)
     sf.write("zero.wav", np.zeros(4000), RATE)

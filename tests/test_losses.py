@@ -1,5 +1,7 @@
 """Losses and presets against loops, finite differences and the reference."""
 
+import pickle
+
 import gradcheck
 import naive
 import numpy as np
@@ -259,6 +261,40 @@ def test_reference_training_step(reference):
     assert len(loss.terms(x, x_hat)) == 2
 
 
+PREPARING = [LIN(128), LIN(256), LIN(128, hop_length=16), LOG(128), SOT(128), SOT(128, p=1),
+             MSS((128, 64)), SOT((128, 64))]  # fmt: skip
+
+
+@pytest.mark.parametrize("first", range(len(PREPARING)))
+@pytest.mark.parametrize("second", range(len(PREPARING)))
+def test_a_target_prepared_by_another_loss_is_refused(first, second, sounds):
+    ready = pickle.loads(pickle.dumps(PREPARING[first])).prepare(sounds[0])
+    if first == second:
+        assert PREPARING[second](ready, sounds[1])[0] > 0
+    else:
+        with pytest.raises(ParameterError, match="target must be prepared by this loss, "):
+            PREPARING[second](ready, sounds[1])
+
+
+def test_a_sum_wants_its_own_terms_prepared(sounds):
+    loss = WeightedSum({"a": (1.0, LIN(64)), "b": (1.0, LIN(128))})
+    with pytest.raises(ParameterError, match="prepared for the terms a, b, got a"):
+        loss({"a": LIN(64).prepare(sounds[0])}, sounds[1])
+
+
+def test_the_recommended_preset_is_pitch_in_octaves_and_a_little_lin():
+    loss = preset("SOT-Pitch")
+    assert dict(loss.weights) == {"pitch": 1 / 1200, "lin": 0.05}
+    t = np.arange(8000) / RATE
+    low, high = (
+        sum(np.sin(2 * np.pi * h * f * t) / h for h in range(1, 6)) for f in (220, 220 * 2**0.5)
+    )
+    terms = loss.terms(low, high)
+    assert terms["pitch"] == pytest.approx(600, rel=0.05)
+    sizes = (2048, 1024, 512, 256, 128, 64)
+    assert terms["lin"] == pytest.approx(LIN(sizes, padding="none")(low, high)[0], rel=1e-12)
+
+
 # --- silence, equality ---------------------------------------------------------------------------
 
 
@@ -396,6 +432,9 @@ def test_a_prepared_target_must_fit_the_estimate(name):
         (lambda: SOT(64, hop_length=0), "hop_length must be at least 1, got 0"),
         (lambda: preset("SOT"), "name must be one of .*'SOT-2048-SS'.*, got 'SOT'"),
         (lambda: preset("SOT-2048", sample_rate=-1), "sample_rate must be above 0, got -1"),
+        (lambda: WeightedSum({"a": 1}), r"terms must be a dictionary of name: \(number, loss\)"),
+        (lambda: WeightedSum([("a", 1)]), "terms must be a dictionary"),
+        (lambda: SOT(64, weighting=np.ones(3)), "weighting must be one of None, 'A', got array"),
         (lambda: WeightedSum({}), "terms must name at least one loss, got {}"),
         (lambda: WeightedSum({"a": (np.nan, LIN(64))}), "weight of 'a' must be finite, got nan"),
     ],

@@ -42,7 +42,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_formulas_survive_markdown(page):
-    """In $$ and bare $ GitHub takes a backslash before a sign for its own; some macros it refuses."""
+    """In $$ and bare $ GitHub eats a backslash before a sign; some macros it refuses."""
     text = page.read_text(encoding="utf-8")
     assert "$$" not in text and "\\operatorname" not in text
     bare = re.sub(r"```.*?```|\$`.*?`\$|`[^`]*`", "", text, flags=re.DOTALL)

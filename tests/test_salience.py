@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 RATE = 16000
 FRAMES = dict(window="blackman", padding="none")
-SMALL = dict(fmin=100, fmax=1000, bins_per_octave=6, highest=3000, sharpness=3)
+SMALL = dict(fmin=150, fmax=1000, bins_per_octave=6, highest=3000, sharpness=3)
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def test_salience_matches_the_loops(sharpness, rng):
     salience, _ = transform.forward(x)
     bins_hz = np.arange(129) * RATE / 256
     bins_hz = bins_hz[bins_hz <= 3000]
-    assert transform.frequencies_hz[[0, -1]] == pytest.approx([100, 100 * 2 ** (19 / 6)])
+    assert transform.frequencies_hz[[0, -1]] == pytest.approx([150, 150 * 2 ** (16 / 6)])
     for b in range(2):
         frames = naive.stft_magnitude(x[b], n_fft=256, hop_length=100, **FRAMES)
-        assert salience.shape == (2, len(frames), 20)
+        assert salience.shape == (2, len(frames), 17)
         for t, magnitude in enumerate(frames):
             expected = naive_salience.salience(
                 magnitude[: len(bins_hz)], bins_hz, transform.frequencies_hz, sharpness
@@ -118,6 +118,16 @@ def test_level_does_not_matter(gain, transform, rng):
     np.testing.assert_allclose(d_gain * gain, d_x, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000, 192000])
+def test_any_sample_rate_has_a_frame_of_128_ms_and_no_empty_candidate(rate):
+    transform = PitchSalience(sample_rate=rate)
+    assert 0.128 <= transform.n_fft / rate < 0.256
+    salience, _ = transform.forward(tone(220, range(1, 9), n_samples=rate // 2, rate=rate))
+    found = transform.frequencies_hz[salience.argmax(axis=1)]
+    assert np.all(np.isfinite(salience)) and np.all(np.abs(1200 * np.log2(found / 220)) <= 50)
+    assert "PitchSalience(STFT(" in repr(transform)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_silence_has_no_salience_and_pulls_nowhere(dtype, transform):
     x = np.zeros((2, 500), dtype)
@@ -159,6 +169,11 @@ def test_bitwise_equal_for_any_thread_count(rng, with_threads):
         (lambda: PitchSalience(fmin=500, fmax=400), r"0 < fmin < fmax <= 4000 Hz.*got 500, 400"),
         (lambda: PitchSalience(fmax=6000), r"fmax <= 4000 Hz .*got 27.5, 6000"),
         (lambda: PitchSalience(sharpness=0.5), "sharpness must be an integer, got 0.5"),
+        (lambda: PitchSalience(sharpness=31), "sharpness must be at most 30, got 31"),
+        (
+            lambda: PitchSalience(1024, fmin=20),
+            "fmin must be at least two bins, 31.25 Hz for n_fft 1024 at 16000 Hz, got 20",
+        ),
         (lambda: PitchSalience(bins_per_octave=0), "bins_per_octave must be at least 1, got 0"),
         (lambda: PitchSalience().forward(np.ones(100)), "at least n_fft = 2048 samples"),
         (
@@ -175,6 +190,6 @@ def test_errors(make, message):
 def test_backward_refuses_another_shape(transform, rng):
     salience, saved = transform.forward(rng.standard_normal(500))
     with pytest.raises(
-        ParameterError, match=r"d_salience must have shape \(3, 20\), got \(20, 3\)"
+        ParameterError, match=r"d_salience must have shape \(3, 17\), got \(17, 3\)"
     ):
         transform.backward(salience.T, saved)

@@ -153,12 +153,21 @@ def test_resolutions_add_up(sounds):
     np.testing.assert_allclose(d_estimate, sum(d for _, d in parts), rtol=1e-12, atol=1e-18)
 
 
-def test_level_is_heard_only_if_asked_for(sounds):
+@pytest.mark.parametrize("power", [1, 2])
+def test_level_is_heard_only_if_asked_for(power, sounds):
     target, _ = sounds
-    assert SOT(128, **BALANCED)(target, 2 * target)[0] == pytest.approx(0, abs=1e-12)
-    value, d_estimate = SOT(128, level_weight=0.5, **BALANCED)(target, 2 * target)
+    options = dict(power=power, **BALANCED)
+    assert SOT(128, **options)(target, 2 * target)[0] == pytest.approx(0, abs=1e-12)
+    value, d_estimate = SOT(128, level_weight=0.5, **options)(target, 2 * target)
     assert value == pytest.approx(0.5 * 20 * math.log10(2), rel=1e-9)
     assert np.sum(d_estimate * target) > 0  # descent makes it softer
+
+
+def test_below_the_mass_floor_levels_stand_still(sounds):
+    target, estimate = sounds
+    loss = SOT(128, level_weight=1, mass_floor=1e9, **BALANCED)
+    value, d_estimate = loss(target, estimate)
+    assert value == 0 and np.all(d_estimate == 0)
 
 
 def test_the_noise_floor_lets_a_tone_in_noise_match_the_clean_tone(rng):

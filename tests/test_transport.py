@@ -103,6 +103,13 @@ def test_one_grid_gradients(mass, rng):
     )
 
 
+def test_sums_beyond_floats_and_ragged_rows_are_refused():
+    with pytest.raises(ParameterError, match=r"weights must have a finite sum, got .* in row 0"):
+        value_of([1e308, 1e308], [1, 1], u_positions=[0, 1])
+    with pytest.raises(ParameterError, match="u_weights must be an array of real numbers"):
+        value_of([[1, 2], [3]], [1, 1], u_positions=[0, 1])
+
+
 def test_by_hand():
     x = np.array([0.0, 1.0, 3.0])
     u, v = np.array([1.0, 1.0, 0.0]), np.array([0.0, 1.0, 1.0])

@@ -13,10 +13,20 @@ __all__ = ["Prepared", "SpectralLoss"]
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a loss keeps of a target: the audio's shape, and its spectra in the loss's order."""
+    """What a loss keeps of a target: the audio's shape, its spectra, and for which loss."""
 
     shape: tuple
     spectra: tuple
+    loss: str
+
+
+def _described(value):
+    """Text that tells settings apart, arrays included."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{value.shape}{value.tobytes().hex()}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_described, value))}]"
+    return repr(value)
 
 
 class SpectralLoss:
@@ -32,8 +42,18 @@ class SpectralLoss:
         subclass has its own ``_spectrum``.
     """
 
+    def __new__(cls, *args, **options):
+        """Remember the settings: a target prepared by one loss is no use to another."""
+        loss = super().__new__(cls)
+        given = [*map(_described, args), *(f"{k}={_described(v)}" for k, v in options.items())]
+        loss._settings = f"{cls.__name__}({', '.join(given)})"
+        return loss
+
     def __init__(self, resolutions):
         self._resolutions = resolutions
+
+    def __repr__(self):
+        return self._settings if len(self._settings) < 300 else f"{self._settings[:300]}...)"
 
     def _spectrum(self, target, resolution):
         """What is kept of the target at one resolution."""
@@ -54,7 +74,7 @@ class SpectralLoss:
         """
         target = checks.float_array("target", target, (1, 2))
         spectra = tuple(self._spectrum(target, r) for r in self._resolutions)
-        return Prepared(target.shape, spectra)
+        return Prepared(target.shape, spectra, self._settings)
 
     def __call__(self, target, estimate):
         """Value and gradient.
@@ -147,5 +167,9 @@ class SpectralLoss:
         estimate = checks.float_array("estimate", estimate, (1, 2))
         if not isinstance(target, Prepared):
             target = self.prepare(target)
+        if target.loss != self._settings:
+            raise ParameterError(
+                f"target must be prepared by this loss, {self}, got one by {target.loss[:300]}"
+            )
         checks.same_shape("estimate", estimate, target.shape)
         return target, estimate

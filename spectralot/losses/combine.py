@@ -183,9 +183,20 @@ class WeightedSum:
         """
         return self._sum(target, estimate, lambda loss: loss.per_item)
 
+    def _ready(self, target):
+        """The target prepared."""
+        if not isinstance(target, dict):
+            return self.prepare(target)
+        if target.keys() != self._losses.keys():
+            raise ParameterError(
+                f"target must be prepared for the terms {', '.join(self._losses)}, "
+                f"got {', '.join(map(str, target))}"
+            )
+        return target
+
     def _sum(self, target, estimate, call):
         """What `call` makes of each loss, times its weight, added up."""
-        target = target if isinstance(target, dict) else self.prepare(target)
+        target = self._ready(target)
         value, d_estimate = 0.0, None
         for name, loss in self._losses.items():
             term, d_term = call(loss)(target[name], estimate)
@@ -208,7 +219,7 @@ class WeightedSum:
         -------
         dict of str to float
         """
-        target = target if isinstance(target, dict) else self.prepare(target)
+        target = self._ready(target)
         return {name: loss(target[name], estimate)[0] for name, loss in self._losses.items()}
 
 
@@ -295,8 +306,7 @@ def preset(name, sample_rate=16000):
 
 def _pitch_and_spectrum(sample_rate):
     """Transport of pitch salience in octaves, and LIN at its usual weight."""
-    n_fft = 1 << int(np.ceil(np.log2(0.128 * sample_rate) - 1e-9))
-    salience = PitchSalience(n_fft, hop_length=n_fft // 8, sample_rate=sample_rate)
+    salience = PitchSalience(sample_rate=sample_rate)
     pitch = SOT(salience, frequency_axis="cents", p=1, mass="balanced")
-    sizes = [n for n in SIZES if n <= n_fft]
+    sizes = [n for n in SIZES if n <= salience.n_fft]
     return WeightedSum({"pitch": (1 / 1200, pitch), "lin": (0.05, LIN(sizes, padding="none"))})

@@ -52,8 +52,8 @@ class SOT(SpectralLoss):
     share, reach : float, optional
         As in `spectralot.wasserstein_1d_forward`.
     mass_floor : float, optional
-        Frames of the target with no more mass than this count nothing; default 1e-7, or 0 for
-        `PitchSalience`, whose mass says nothing about level.
+        Frames of the target with no more mass than this count nothing; default 1e-7, or 1e-30
+        for `PitchSalience`, whose mass says nothing about level.
     noise_floor : float
         This many times the median of each frame is subtracted first, from target and estimate, as
         in `spectralot.noise_floor_forward`; 4 removes most of white noise.
@@ -119,7 +119,7 @@ class SOT(SpectralLoss):
         if not several:
             raise ParameterError(f"transform must name at least one, got {transform!r}")
         levels = all(t.power is not None for t in self._resolutions)
-        mass_floor = (1e-7 if levels else 0.0) if mass_floor is None else mass_floor
+        mass_floor = (1e-7 if levels else 1e-30) if mass_floor is None else mass_floor
         self._transport = dict(
             p=checks.number("p", p, minimum=1), mass=checks.one_of("mass", mass, MASSES),
             share=share, reach=reach,
@@ -221,7 +221,7 @@ class SOT(SpectralLoss):
         if not self._level_weight:
             return None, None
         total = mass.sum(axis=-1, dtype=np.float64)
-        floor = max(self._transport["mass_floor"], 1e-300)
+        floor = max(self._transport["mass_floor"], 1e-30)  # its reciprocal must fit float32
         factor = 20 / transform.power
         heard = np.maximum(total, floor)
         slope = np.where(total > floor, factor / np.log(10) / heard, 0.0)
@@ -231,7 +231,7 @@ class SOT(SpectralLoss):
 def _transform(given, stft, sample_rate):
     """The transform itself, or the STFT of a given length."""
     named = [name for name, value in stft.items() if value is not None]
-    if hasattr(given, "forward"):
+    if hasattr(given, "forward") and not isinstance(given, type):
         if named:
             raise ParameterError(f"{named[0]} must be left to the transform, got {given!r} too")
         return given
