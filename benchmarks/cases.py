@@ -222,6 +222,7 @@ def variant_rows(_):
         "SOT, noise floor": so.SOT(2048, noise_floor=4),
         "SOT, level kept": so.SOT(2048, level_weight=0.1),
         "SOT, A-weighted": so.SOT(2048, weighting="A"),
+        "SOT chroma": so.SOT(2048, **{**cents, "frequency_axis": "chroma"}),
         "SOT along time": so.SOT(2048, along="time", p=1, mass="balanced"),
         "SOT mel bands": so.SOT(mel, **cents),
         "SOT constant-Q": so.SOT(so.ConstantQ(power=2), **cents),

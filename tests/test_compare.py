@@ -33,6 +33,15 @@ def test_energy_moves_frame_by_frame_and_loud_frames_count_more():
     assert compare(a, b, RATE)["sot_cents"] == pytest.approx(1200 / 101, rel=0.2)
 
 
+def test_frames_weigh_by_both_sounds():
+    """Loud against soft counts as soft against loud: the geometric mean of the energies."""
+    n = 20 * N_FFT
+    a = np.r_[tone(1000.0, 0.5, n), tone(1000.0, 0.05, n)]
+    b = np.r_[tone(1000.0, 0.05, n), tone(2000.0, 0.5, n)]
+    assert compare(a, b, RATE)["sot_cents"] == pytest.approx(600, rel=0.1)
+    assert compare(b, a, RATE)["sot_cents"] == pytest.approx(600, rel=0.1)
+
+
 def test_level_is_heard_by_what_hears_it():
     a = tone(440.0) + 0.1 * np.random.default_rng(1).standard_normal(8000)
     found, back = compare(a, 0.1 * a, RATE), compare(0.1 * a, a, RATE)

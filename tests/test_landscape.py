@@ -131,6 +131,20 @@ def test_landscape_of_tracks_is_a_bowl_and_its_slope_is_the_derivative():
         assert slope[1] == pytest.approx((value[2] - value[0]) / 0.02, rel=2e-3)
 
 
+def test_the_excerpt_of_tracks_begins_where_it_is_loudest():
+    """A soft tone, then a loud one a fourth higher: sound and frames must be the same part."""
+    n_frames = 101
+    late = np.arange(n_frames) >= 50
+    f0_hz, levels = np.where(late, 440.0, 330.0), np.where(late, 0.5, 0.05)[:, None]
+    fixed = np.arange(n_frames) * 0.01, f0_hz, np.ones(n_frames)
+    tracks = so.HarmonicTracks(*fixed, levels, np.zeros((n_frames, 1)), RATE, 16160)
+    audio = tracks.resynthesize()
+    cents, curves = landscape_of_tracks(audio, tracks, duration_s=0.3)
+    for values, _ in curves.values():
+        assert minimum_error(cents, values) == 0
+        assert values.min() < 0.02 * values.max()
+
+
 def test_landscape_of_tracks_takes_other_losses_rates_and_short_sounds():
     frame = [0.0], [200.0], [1.0], [[0.3]], [[0.0]]
     tracks = so.HarmonicTracks(*frame, 44100, 4000)

@@ -54,6 +54,14 @@ def test_ends_are_the_sounds_themselves(sizes, power, rng):
         assert np.max(np.abs(found - expected)) < 1e-7 * np.max(np.abs(expected))
 
 
+def test_power_says_what_is_matched():
+    """Of two equal tones the higher gives half as much as its amplitude, or its energy, has to."""
+    a, b = tone(300) + tone(900), 2 * tone(300) + tone(900)
+    between = [fitted(morph(a, b, 0.5, power=power), 300, 600, 900)[0] for power in (1, 2)]
+    # moved: 2/3 - 1/2 of the amplitudes, 4/5 - 1/2 of the energies
+    assert between[1][1] > 1.3 * between[0][1] > 0.1
+
+
 @pytest.mark.parametrize(("low", "high"), [(300, 500), (311.3, 477.7), (220, 660)])
 def test_two_tones_give_a_clean_tone_between(low, high):
     a, b = tone(low), 0.5 * tone(high, phase=1.0)

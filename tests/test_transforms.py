@@ -157,6 +157,28 @@ def test_gradients_agree_with_finite_differences(transform, rng):
     )
 
 
+def test_bins_near_nyquist_of_odd_blocks_have_values_and_adjoint(rng):
+    """Kernels reach over the middle of the spectrum, where odd and even sizes differ."""
+    options = dict(fmin=60, n_bins=108, bins_per_octave=36, hop_length=25, sample_rate=1000)
+    transform, x = ConstantQ(**options), rng.standard_normal(700)
+    longest = int(np.ceil(1000 / 60 / (2 ** (1 / 36) - 1)))
+    expected = np.abs(
+        naive_transforms.constant_q(
+            x, centres=centres(700, longest, 25, "center"), window="hann", **options
+        )
+    )
+    found, saved = transform.forward(x)
+    # taps below 1e-6 of the largest are left out
+    np.testing.assert_allclose(found, expected, rtol=0, atol=5e-6 * expected.max())
+    d = rng.standard_normal(found.shape) * (found > 1e-2 * found.max())
+    d_x = transform.backward(d, saved)
+    # for a phasor of length 1, <d * |C x|> is linear in x along x itself
+    assert d_x @ x == pytest.approx(np.sum(d * found), rel=1e-9)
+    gradcheck.check_projected(
+        lambda x: transform.forward(x)[0], [x], [d_x], d, rng=rng, tolerance=1e-7, step=1e-6
+    )
+
+
 def test_the_default_constant_q_has_the_gradient_of_its_values(rng):
     transform, x = ConstantQ(power=2), rng.standard_normal(5000)
     magnitude, saved = transform.forward(x)

@@ -474,3 +474,34 @@ def test_errors_name_argument_rule_and_value(changes, message):
     }  # fmt: skip
     with pytest.raises(ParameterError, match=message):
         wasserstein_1d_forward(arguments.pop("u_weights"), arguments.pop("v_weights"), **arguments)
+
+
+def test_unbalanced_potential_is_level_before_the_first_mass(rng):
+    """There it may be anything within the gaps; the middle of that is chosen."""
+    u, v = np.r_[0, 0, rng.uniform(0.2, 1, 6)], np.r_[0, 0, rng.uniform(0.2, 1, 6)]
+    options = dict(u_positions=np.arange(8) / 4, mass="unbalanced", reach=0.7)
+    d_u, d_v, _, _ = gradients_of(u, v, **options)
+    assert d_u[0] == d_u[1] == d_u[2] != 0 and d_v[0] == d_v[1] == d_v[2] != 0
+
+
+@pytest.mark.parametrize("options", [dict(mass="partial", share=0.7),
+                                     dict(mass="unbalanced", reach=0.7)])  # fmt: skip
+def test_points_of_both_sides_at_repeated_places_move_together(options, rng):
+    """Several points of each side stand at one place: moving the place moves them all."""
+    places, at_u, at_v = np.sort(rng.uniform(0, 3, 5)), [0, 1, 1, 2, 4], [1, 1, 2, 3, 4, 4]
+    u, v = rng.uniform(0.2, 1, 5), rng.uniform(0.2, 1, 6)
+
+    def value(places):
+        return value_of(u, v, u_positions=places[at_u], v_positions=places[at_v], **options)
+
+    _, _, d_x, d_y = gradients_of(
+        u, v, u_positions=places[at_u], v_positions=places[at_v], **options
+    )
+    together = np.bincount(at_u, d_x, 5) + np.bincount(at_v, d_y, 5)
+    for k in range(5):
+        step = 1e-6 * (np.arange(5) == k)
+        slope = (value(places + step) - value(places - step)) / 2e-6
+        assert together[k] == pytest.approx(slope, rel=1e-5, abs=1e-8)
+    np.testing.assert_allclose(  # points of one side at one place share by mass
+        d_x[1] * u[2], d_x[2] * u[1], rtol=1e-9, atol=1e-15
+    )
