@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import checks
 from ..checks import ParameterError
-from ..salience import PitchSalience
+from ..transforms import PitchSalience
 from .transport import SOT
 from .vertical import LIN, MSS, SIZES
 

@@ -1,8 +1,7 @@
 """One of every kind by name: what the command line and the landscape study choose from."""
 
 from .. import checks
-from ..salience import PitchSalience
-from ..transforms import ConstantQ, Mel
+from ..transforms import ConstantQ, Mel, PitchSalience
 from .combine import PRESETS, WeightedSum, preset
 from .pointwise import LogCosh, SmoothMSS, SpectralConvergence
 from .transport import SOT

@@ -1,8 +1,7 @@
 """Pitch salience: how strongly each candidate f0 speaks out of a spectrum, with exact gradient.
 
-A transform as those of `spectralot.transforms`, so `SOT` can transport it: spectra are then
-compared by the pitch that they have and not by where their energy lies. Derivation:
-docs/derivations/salience.md.
+`SOT` can transport it: spectra are then compared by the pitch that they have and not by where their
+energy lies. Derivation: docs/derivations/salience.md.
 
 Names: B batch, T frames, K bins, M candidates.
 """
@@ -11,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import checks
-from .checks import ParameterError
-from .cpu import salience as cpu
-from .stft import StftSaved
-from .transforms import STFT
+from .. import checks
+from ..checks import ParameterError
+from ..cpu import salience as cpu
+from ..stft import StftSaved
+from .stft import STFT
 
 __all__ = ["PitchSalience"]
 
@@ -32,6 +31,7 @@ class SalienceSaved:
     norm: np.ndarray
 
 
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class PitchSalience:
     r"""Salience of candidate f0 over the frames of a signal.
 
@@ -112,40 +112,25 @@ class PitchSalience:
             n_fft = 1 << max(4, int(np.ceil(np.log2(0.128 * sample_rate) - 1e-9)))
         n_fft = checks.integer("n_fft", n_fft, 8)
         hop_length = n_fft // 8 if hop_length is None else hop_length
-        self._stft = STFT(
+        stft = STFT(
             n_fft, hop_length=hop_length, window=window, padding=padding, sample_rate=sample_rate
         )
-        self.n_fft, self.sample_rate = n_fft, sample_rate
-        self.sharpness = checks.integer("sharpness", sharpness, 1)
-        if self.sharpness > 30:  # powers of what is below 1 must stay numbers in float32
+        sharpness = checks.integer("sharpness", sharpness, 1)
+        if sharpness > 30:  # powers of what is below 1 must stay numbers in float32
             raise ParameterError(f"sharpness must be at most 30, got {sharpness}")
         bins_per_octave = checks.integer("bins_per_octave", bins_per_octave, 1)
-        lowest = 2 * sample_rate / n_fft
-        fmin = max(27.5, lowest) if fmin is None else checks.number("fmin", fmin, above=0)
-        if fmin < lowest:
-            raise ParameterError(
-                f"fmin must be at least two bins, {lowest:g} Hz for n_fft {n_fft} at "
-                f"{sample_rate:g} Hz, got {fmin:g}"
-            )
-        fmax = min(3500.0, 0.25 * self.sample_rate) if fmax is None else fmax
-        fmax = checks.number("fmax", fmax, above=0)
         highest = checks.number("highest", highest, above=0)
-        self._highest = highest
-        bins_hz = self._stft.frequencies_hz
-        bins_hz = bins_hz[bins_hz <= highest]
-        if not fmin < fmax <= bins_hz[-1]:
-            raise ParameterError(
-                f"fmin and fmax must be 0 < fmin < fmax <= {bins_hz[-1]:g} Hz (highest, and half "
-                f"the sample rate), got {fmin:g}, {fmax:g}"
-            )
-        n_candidates = 1 + int(np.log2(fmax / fmin) * bins_per_octave + 1e-9)
-        self.frequencies_hz = fmin * 2 ** (np.arange(n_candidates) / bins_per_octave)
-        self.frequencies_hz.setflags(write=False)
-        kernel = _kernel(bins_hz, self.frequencies_hz)
-        self._kernels = {
+        bins_hz = stft.frequencies_hz[stft.frequencies_hz <= highest]
+        candidates_hz = _candidates(fmin, fmax, bins_per_octave, bins_hz, sample_rate)
+        kernel = _kernel(bins_hz, candidates_hz)
+        kernels = {
             dtype: [_banded(matrix.astype(dtype)) for matrix in (kernel, kernel.T)]
             for dtype in (np.dtype(np.float32), np.dtype(np.float64))
         }
+        vars(self).update(
+            n_fft=n_fft, sample_rate=sample_rate, sharpness=sharpness,
+            frequencies_hz=candidates_hz, _stft=stft, _highest=highest, _kernels=kernels,
+        )  # fmt: skip
 
     def __repr__(self):
         low, high = self.frequencies_hz[[0, -1]]
@@ -229,6 +214,25 @@ class PitchSalience:
         ndarray, shape (T,), float64
         """
         return self._stft.frame_times(n_samples)
+
+
+def _candidates(fmin, fmax, bins_per_octave, bins_hz, sample_rate):
+    """Candidates in equal steps of pitch, where lobes hold bins."""
+    lowest = 2 * bins_hz[1] if len(bins_hz) > 1 else np.inf
+    fmin = max(27.5, lowest) if fmin is None else checks.number("fmin", fmin, above=0)
+    fmax = min(3500.0, 0.25 * sample_rate) if fmax is None else fmax
+    fmax = checks.number("fmax", fmax, above=0)
+    if fmin < lowest:
+        raise ParameterError(f"fmin must be at least two bins, {lowest:g} Hz, got {fmin:g}")
+    if not fmin < fmax <= bins_hz[-1]:
+        raise ParameterError(
+            f"fmin and fmax must be 0 < fmin < fmax <= {bins_hz[-1]:g} Hz (highest, and half "
+            f"the sample rate), got {fmin:g}, {fmax:g}"
+        )
+    n_candidates = 1 + int(np.log2(fmax / fmin) * bins_per_octave + 1e-9)
+    candidates_hz = fmin * 2 ** (np.arange(n_candidates) / bins_per_octave)
+    candidates_hz.setflags(write=False)
+    return candidates_hz
 
 
 def _kernel(bins_hz, candidates_hz):
