@@ -1,5 +1,8 @@
 """What importing costs, and that every public name exists."""
 
+import doctest
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +66,23 @@ for info in pkgutil.walk_packages(spectralot.__path__, "spectralot."):
 print(found > 5, compiled)
 """
     assert run_python(code) == ["True", "[]"]
+
+
+MODULES = [
+    info.name
+    for info in pkgutil.walk_packages(spectralot.__path__, "spectralot.")
+    if ".cpu" not in info.name
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run_and_say_the_truth(name, monkeypatch):
+    monkeypatch.chdir(Path(spectralot.__file__).parents[1])
+    failed, _ = doctest.testmod(importlib.import_module(name))
+    assert failed == 0
+
+
+def test_examples_are_found():
+    finder = doctest.DocTestFinder()
+    module = importlib.import_module("spectralot.transport")
+    assert sum(bool(found.examples) for found in finder.find(module)) >= 2
