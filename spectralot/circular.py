@@ -10,7 +10,7 @@ import numpy as np
 from . import checks
 from .checks import ParameterError
 from .cpu import circular as cpu
-from .transport import _PARTS, _positions, _weights, wasserstein_1d_backward, wasserstein_1d_forward
+from .transport import _PARTS, _sides, wasserstein_1d_backward, wasserstein_1d_forward
 
 __all__ = [
     "chroma_positions",
@@ -84,16 +84,9 @@ def circular_wasserstein_1d_forward(
     >>> round(float(value), 12)
     0.1
     """
-    u, v, lead = _weights(u_weights, v_weights)
-    R, n, m = len(u), u.shape[1], v.shape[1]
-    x = _positions("u_positions", u_positions, lead, R, n)
-    if v_positions is None and n != m:
-        raise ParameterError(
-            f"v_positions must be given when u_weights and v_weights differ in length, "
-            f"got {n} and {m}"
-        )
+    u, v, x, y, lead = _sides(u_weights, v_weights, u_positions, v_positions)
     y_given = u_positions if v_positions is None else v_positions
-    y = _positions("v_positions", y_given, lead, R, m)
+    R, n, m = len(u), u.shape[1], v.shape[1]
     period = checks.number("period", period, above=0)
     p = checks.number("p", p, minimum=1)
     x_order, x = _wrapped(x, period)

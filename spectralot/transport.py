@@ -149,16 +149,9 @@ def wasserstein_1d_forward(
     >>> round(float(value), 3)
     0.393
     """
-    u, v, lead = _weights(u_weights, v_weights)
-    R, n, m = len(u), u.shape[1], v.shape[1]
-    x = _positions("u_positions", u_positions, lead, R, n)
-    if v_positions is None and n != m:
-        raise ParameterError(
-            f"v_positions must be given when u_weights and v_weights differ in length, "
-            f"got {n} and {m}"
-        )
+    u, v, x, y, lead = _sides(u_weights, v_weights, u_positions, v_positions)
     y_given = u_positions if v_positions is None else v_positions
-    y = _positions("v_positions", y_given, lead, R, m)
+    R, n, m = len(u), u.shape[1], v.shape[1]
     p = checks.number("p", p, minimum=1)
     mass, limit = _mass(checks.one_of("mass", mass, MASSES), share, reach, p)
     mass_floor = checks.number("mass_floor", mass_floor, minimum=0)
@@ -342,6 +335,21 @@ def _weights(u_weights, v_weights):
             f"v_weights must have the leading shape of u_weights {u.shape[:-1]}, got {v.shape[:-1]}"
         )
     return u.reshape(-1, u.shape[-1]), v.reshape(-1, v.shape[-1]), u.shape[:-1]
+
+
+def _sides(u_weights, v_weights, u_positions, v_positions):
+    """Weights (R, n) and (R, m), positions (1 or R, n or m), and the leading shape."""
+    u, v, lead = _weights(u_weights, v_weights)
+    R, n, m = len(u), u.shape[1], v.shape[1]
+    x = _positions("u_positions", u_positions, lead, R, n)
+    if v_positions is not None:
+        return u, v, x, _positions("v_positions", v_positions, lead, R, m), lead
+    if n != m:
+        raise ParameterError(
+            f"v_positions must be given when u_weights and v_weights differ in length, "
+            f"got {n} and {m}"
+        )
+    return u, v, x, x, lead
 
 
 def _positions(name, positions, lead, n_rows, n_points):

@@ -7,7 +7,7 @@ import naive
 import numpy as np
 import pytest
 
-from spectralot import LIN, LOG, MSS, PRESETS, SOT, ParameterError, WeightedSum, preset
+from spectralot import LIN, LOG, MSS, PRESETS, SOT, STFT, ParameterError, WeightedSum, preset
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -272,8 +272,15 @@ def test_a_target_prepared_by_another_loss_is_refused(first, second, sounds):
     if first == second:
         assert PREPARING[second](ready, sounds[1])[0] > 0
     else:
-        with pytest.raises(ParameterError, match="target must be prepared by this loss, "):
+        with pytest.raises(ParameterError, match="target must be prepared by this very loss, "):
             PREPARING[second](ready, sounds[1])
+
+
+def test_equal_settings_share_prepared_targets_however_given(sounds):
+    value, _ = LIN(128)(sounds[0], sounds[1])
+    for other in (LIN((128,)), LIN(n_fft=128, hop_length=32), LIN(128, padding="end")):
+        assert LIN(128)(other.prepare(sounds[0]), sounds[1])[0] == value
+    assert repr(SOT(64)) == f"SOT({STFT(64, hop_length=256, window='flattop', power=2)!r})"
 
 
 def test_a_sum_wants_its_own_terms_prepared(sounds):

@@ -1,6 +1,8 @@
 """What all spectral losses share: targets prepared once, values by batch, item or frame."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 
 import numpy as np
 
@@ -23,9 +25,11 @@ class Prepared:
 def _described(value):
     """Text that tells settings apart, arrays included."""
     if isinstance(value, np.ndarray):
-        return f"{value.dtype}{value.shape}{value.tobytes().hex()}"
+        return f"{value.dtype}{value.shape}{sha256(value.tobytes()).hexdigest()}"
+    if isinstance(value, dict):
+        return "".join(f"{_described(k)}:{_described(v)};" for k, v in value.items())
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_described, value))}]"
+        return f"[{','.join(map(_described, value))}]"
     return repr(value)
 
 
@@ -42,18 +46,17 @@ class SpectralLoss:
         subclass has its own ``_spectrum``.
     """
 
-    def __new__(cls, *args, **options):
-        """Remember the settings: a target prepared by one loss is no use to another."""
-        loss = super().__new__(cls)
-        given = [*map(_described, args), *(f"{k}={_described(v)}" for k, v in options.items())]
-        loss._settings = f"{cls.__name__}({', '.join(given)})"
-        return loss
-
     def __init__(self, resolutions):
         self._resolutions = resolutions
 
     def __repr__(self):
-        return self._settings if len(self._settings) < 300 else f"{self._settings[:300]}...)"
+        return f"{type(self).__name__}({', '.join(map(repr, self._resolutions))})"
+
+    @cached_property
+    def _settings(self):
+        """A target prepared by one loss is no use to another: what tells them apart."""
+        own = {name: value for name, value in vars(self).items() if name != "_settings"}
+        return sha256(f"{type(self).__name__}{_described(own)}".encode()).hexdigest()
 
     def _spectrum(self, target, resolution):
         """What is kept of the target at one resolution."""
@@ -169,7 +172,7 @@ class SpectralLoss:
             target = self.prepare(target)
         if target.loss != self._settings:
             raise ParameterError(
-                f"target must be prepared by this loss, {self}, got one by {target.loss[:300]}"
+                f"target must be prepared by this very loss, {self}, got one by other settings"
             )
         checks.same_shape("estimate", estimate, target.shape)
         return target, estimate
