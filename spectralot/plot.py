@@ -281,7 +281,7 @@ def plot_landscape(ax, cents, curves):
         xlim=(cents.min(), cents.max()),
         ylim=(bottom, bottom + (1.05 - bottom) / (1 - legend)),
         yticks=np.linspace(0, 1, 6), ylabel="loss / maximum",
-        xlabel="error of f0 / cents      (triangles point downhill; filled: to the note)",
+        xlabel="error of f0 / cents\n(triangles point downhill; filled: to the note)",
     )  # fmt: skip
     ax.grid(alpha=0.3)
     title = "share of slopes that lead to the note"
