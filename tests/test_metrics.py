@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from spectralot import ParameterError
-from spectralot.metrics import level_difference_db, log_spectral_distance
+from spectralot.metrics import level_difference_db, log_spectral_distance, pitch_scores
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -108,3 +108,57 @@ def test_silence_stands_at_the_floor():
 def test_bad_arguments(call, message):
     with pytest.raises(ParameterError, match=message):
         call(np.ones(99))
+
+
+def pitches(rng, n=400):
+    """A reference with silences, and an estimate with errors of all kinds."""
+    ref = 110 * 2 ** rng.uniform(0, 3, n)
+    cents = rng.choice([4, 20, 40, 70, 1195, -1230, 2400, 300], n) + rng.uniform(-9, 9, n)
+    est = ref * 2 ** (cents / 1200)
+    ref[rng.random(n) < 0.3] = 0
+    est[rng.random(n) < 0.1] = 0
+    return 0.01 * np.arange(n), ref, est, (rng.random(n) < 0.7) & (est > 0)
+
+
+def test_pitch_scores_are_mir_evals(rng):
+    mir_eval = pytest.importorskip("mir_eval")
+    for _ in range(5):
+        time, ref, est, voiced = pitches(rng)
+        signed = np.where(voiced, est, -est)  # mir_eval's way to tell an unvoiced f0
+        theirs = mir_eval.melody.evaluate(time, ref, time, signed)
+        ours = pitch_scores(time, ref, time, est, voiced)
+        assert ours["rpa50"] == pytest.approx(theirs["Raw Pitch Accuracy"])
+        assert ours["rca50"] == pytest.approx(theirs["Raw Chroma Accuracy"])
+        assert ours["voicing_recall"] == pytest.approx(theirs["Voicing Recall"])
+        assert ours["voicing_false_alarm"] == pytest.approx(theirs["Voicing False Alarm"])
+        for tolerance in (25, 10):
+            tracks = mir_eval.melody.to_cent_voicing(time, ref, time, signed)
+            expected = mir_eval.melody.raw_pitch_accuracy(*tracks, cent_tolerance=tolerance)
+            assert ours[f"rpa{tolerance}"] == pytest.approx(expected)
+        assert 0.05 < ours["octave_up"] and 0.05 < ours["octave_down"]
+        gross = ours["rca50"] - ours["rpa50"]
+        assert ours["octave_up"] + ours["octave_down"] == pytest.approx(gross)
+
+
+def test_pitch_is_read_between_frames_and_not_far_from_them():
+    cents = np.array([0.0, 60.0, 1260.0, 1260.0])
+    est_time = np.array([0.0, 0.02, 0.04, 0.06])
+    ref_time = np.array([0.005, 0.01, 0.02, 0.029, 0.031, 0.09, 0.12])
+    found = 100 * 2 ** (cents / 1200)
+    expected = 100 * 2 ** (np.array([15, 30, 60, 60, 1260, 1260, 0]) / 1200)
+    scores = pitch_scores(ref_time, expected * 2 ** (9 / 1200), est_time, found)
+    assert scores["rpa10"] == pytest.approx(6 / 7) and scores["median_cents"] == pytest.approx(9)
+    assert scores["rca50"] == pytest.approx(6 / 7)
+    assert pitch_scores(ref_time, expected, [], [])["rpa50"] == 0
+
+
+def test_what_is_not_judged_counts_nowhere():
+    ref = np.array([100, np.nan, 0, np.nan, 0])
+    time = np.arange(5.0)
+    scores = pitch_scores(time, ref, time, [100.0, 0, 0, 300, 300])
+    assert scores["rpa50"] == 1 and scores["voicing_recall"] == 1
+    assert scores["voicing_false_alarm"] == 0.5
+    scores = pitch_scores(time, 0 * time, time, 0 * time)
+    assert np.isnan(scores["rpa50"]) and scores["voicing_false_alarm"] == 0
+    with pytest.raises(ParameterError, match="est_voiced must have shape"):
+        pitch_scores(time, ref, time, ref, [True])
