@@ -1,6 +1,11 @@
 """Audio files in and out, and change of sample rate."""
 
+import io
+import os
+import stat
 import struct
+import sys
+from contextlib import contextmanager
 
 import numpy as np
 import soundfile as sf
@@ -10,7 +15,17 @@ from .checks import ParameterError, float_array, integer, number
 from .files import writing
 
 # sizes that a program writes when it streams and does not know the length yet
-_UNKNOWN_SIZES = (0xFFFFFFFF, 0x7FFFF000)
+_UNKNOWN_SIZES = (0xFFFFFFFF, 0x7FFFF000, 0xFFFFFFFFFFFFFFFF)
+_HIGHEST_RATE = 10_000_000  # beyond any converter: a damaged header, whose frames would be endless
+_MOST_CHUNKS = 10_000  # that is read in search of the sound
+# first bytes; where chunks begin; a chunk's name and size; what of it counts in the size; padding
+_CHUNKED = (
+    ((b"RIFF", b"RF64"), 12, "<4sI", 0, 2),
+    ((b"RIFX", b"FORM"), 12, ">4sI", 0, 2),
+    (b"riff\x2e\x91\xcf\x11", 40, "<16sQ", 24, 8),  # W64
+    (b"caff", 8, ">4sQ", 0, 1),
+)
+_READ_VALUES = 2**20  # numbers taken at once: many channels make shorter blocks
 
 
 def read_audio(path):
@@ -19,7 +34,8 @@ def read_audio(path):
     Parameters
     ----------
     path : str or path-like
-        Any file that libsndfile reads: WAV, AIFF, FLAC, Ogg, MP3 and others.
+        Any file that libsndfile reads: WAV, AIFF, FLAC, Ogg, MP3 and others; "-" is standard
+        input.
 
     Returns
     -------
@@ -37,9 +53,9 @@ def read_audio(path):
 
     Notes
     -----
-    libsndfile reads a WAV or AIFF file that was cut short without a word, so the size that its
-    header declares is compared with the file's length here. Ogg files declare no length: of one
-    that was cut short, what is left is read.
+    libsndfile reads WAV, AIFF, AU, CAF and W64 files that were cut short without a word, so the
+    size that their header declares is compared with the file's length here. Ogg files declare no
+    length: of one that was cut short, what is left is read.
 
     Examples
     --------
@@ -47,61 +63,169 @@ def read_audio(path):
     >>> audio.shape, audio.dtype, sample_rate
     ((66150,), dtype('float32'), 44100)
     """
-    try:
-        declared, held = _sound_bytes(path)
-        with sf.SoundFile(path) as file:
-            n_declared, sample_rate = file.frames, file.samplerate
-            channels = file.read(dtype="float32", always_2d=True)
-    except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror or error}") from None
-    except (sf.SoundFileError, TypeError, MemoryError) as error:  # TypeError: headerless .raw
-        reason = getattr(error, "error_string", str(error)).rstrip(". ")
-        raise ParameterError(f"cannot read {path}: {reason}") from None
-    if declared > held:
-        raise ParameterError(
-            f"cannot read {path}: it is cut short: "
-            f"its header declares {declared} bytes of sound, the file holds {held}"
-        )
-    if len(channels) < n_declared:
-        raise ParameterError(
-            f"cannot read {path}: it is cut short: "
-            f"its header declares {n_declared} samples, the file holds {len(channels)}"
-        )
-    if len(channels) == 0:
-        raise ParameterError(f"cannot read {path}: it holds no samples")
-    audio = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
-    finite = np.isfinite(audio)
-    if not finite.all():
-        first = int(finite.argmin())
-        raise ParameterError(
-            f"cannot read {path}: samples must be finite, got {audio[first]} at sample {first}"
-        )
-    return np.ascontiguousarray(audio), sample_rate
+    blocks = read_blocks(path)
+    return np.concatenate(list(blocks)), blocks.sample_rate
 
 
-def _sound_bytes(path):
-    """Return how many bytes of sound a WAV or AIFF file declares, and how many it holds.
+def read_blocks(path, block_samples=2**19):
+    """Read an audio file as one channel, block by block, in memory that does not grow with it.
 
-    Both are 0 for any other file, and where the header leaves the size open.
+    Parameters
+    ----------
+    path : str or path-like
+        As for `read_audio`. What comes through a pipe is held in memory, encoded as it came.
+    block_samples : int
+        Largest length of a block.
+
+    Returns
+    -------
+    AudioBlocks
+        To iterate over, as often as needed: the blocks of `read_audio`'s samples.
+
+    Raises
+    ------
+    ParameterError
+        As for `read_audio`, with the same message: at once where the header tells, else when the
+        fault is reached.
+
+    Examples
+    --------
+    >>> blocks = read_blocks("examples/notes/clarinet_F4.wav", 50000)
+    >>> blocks.sample_rate, [len(block) for block in blocks]
+    (44100, [50000, 16150])
     """
-    with open(path, "rb") as file:
-        form = file.read(12)[:4]
-        if form not in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
-            return 0, 0
-        order = ">" if form in (b"RIFX", b"FORM") else "<"
-        end = file.seek(0, 2)
-        start, size_64 = 20, None
-        file.seek(12)
-        while len(head := file.read(8)) == 8:
-            name, size = struct.unpack(f"{order}4sI", head)
-            if name == b"ds64" and end - start >= 16:  # RF64: sizes beyond 32 bits
-                size_64 = struct.unpack("<8xQ", file.read(16))[0]
-            if name in (b"data", b"SSND"):
-                if size == 0xFFFFFFFF and size_64 is not None:
-                    size = size_64
-                return (0, 0) if size in _UNKNOWN_SIZES else (size, end - start)
-            start += size + size % 2 + 8
-            file.seek(start - 8)
+    return AudioBlocks(path, block_samples)
+
+
+class AudioBlocks:
+    """The samples of an audio file in blocks, as `read_blocks` gives them.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    block_samples : int
+        Largest length of a block.
+
+    Attributes
+    ----------
+    sample_rate : int
+        Samples per second, in Hz.
+    """
+
+    def __init__(self, path, block_samples=2**19):
+        """Look at the header."""
+        self._name = "standard input" if str(path) == "-" else path
+        self._block_samples = integer("block_samples", block_samples, 1)
+        with self._one_line_errors():
+            self._source = _seekable(path)
+            self._piped = isinstance(self._source, bytes)
+            with self._open() as file:
+                declared, held = _sound_bytes(file)
+            if declared > held:
+                self._refuse_cut("bytes of sound", declared, held)
+            with self._open_sound() as file:
+                self.sample_rate = file.samplerate
+        if not 1 <= self.sample_rate <= _HIGHEST_RATE:
+            self._refuse(
+                f"its sample rate must be from 1 to {_HIGHEST_RATE} Hz, got {self.sample_rate}"
+            )
+
+    def __iter__(self):
+        """Yield float32 arrays of shape (at most block_samples,)."""
+        n_samples = 0
+        with self._one_line_errors(), self._open_sound() as file:
+            n_rows = max(1, min(self._block_samples, _READ_VALUES // file.channels))
+            while len(channels := file.read(n_rows, dtype="float32", always_2d=True)):
+                with np.errstate(over="ignore", invalid="ignore"):
+                    block = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+                finite = np.isfinite(block)
+                if not finite.all():
+                    first = int(finite.argmin())
+                    self._refuse(
+                        f"samples must be finite, got {block[first]} at sample {n_samples + first}"
+                    )
+                n_samples += len(block)
+                yield np.ascontiguousarray(block)
+            n_declared = file.frames
+        if n_samples < n_declared:
+            self._refuse_cut("samples", n_declared, n_samples)
+        if n_samples == 0:
+            self._refuse("it holds no samples")
+
+    def _open(self):
+        return io.BytesIO(self._source) if self._piped else open(self._source, "rb")
+
+    def _open_sound(self):
+        return sf.SoundFile(self._open() if self._piped else self._source)
+
+    def _refuse(self, reason):
+        raise ParameterError(f"cannot read {self._name}: {reason}")
+
+    def _refuse_cut(self, what, declared, held):
+        self._refuse(
+            f"it is cut short: its header declares {declared} {what}, the file holds {held}"
+        )
+
+    @contextmanager
+    def _one_line_errors(self):
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+        except (sf.SoundFileError, TypeError, MemoryError) as error:  # TypeError: headerless .raw
+            reason = getattr(error, "error_string", str(error)).rstrip(". ")
+            if reason.startswith("File does not exist"):  # said of a damaged MP3, which does
+                reason = "it is damaged"
+        else:
+            return
+        raise ParameterError(f"cannot read {self._name}: {reason or 'not enough memory'}")
+
+
+def _seekable(path):
+    """Return `path`, or the bytes of a pipe: whoever reads a header has to go back."""
+    if str(path) == "-":
+        if sys.stdin.isatty():
+            raise OSError("it is a terminal")
+        return sys.stdin.buffer.read()
+    if stat.S_ISFIFO(os.stat(path).st_mode):
+        with open(path, "rb") as pipe:
+            return pipe.read()
+    return path
+
+
+def _sound_bytes(file):
+    """Return how many bytes of sound an uncompressed file declares, and how many it holds.
+
+    Both are 0 where the format declares none, and where the header leaves the size open.
+    """
+    head = file.read(24)
+    end = file.seek(0, 2)
+    if head[:4] == b".snd" and len(head) == 24:  # AU: one header, one size
+        start, size = struct.unpack(">4xII", head[:12])
+        return (0, 0) if size in _UNKNOWN_SIZES else (size, max(end - start, 0))
+    known = [layout for magic, *layout in _CHUNKED if head.startswith(magic)]
+    if not known:
+        return 0, 0
+    start, head_format, counted, padding = known[0]
+    length, size_64 = struct.calcsize(head_format), None
+    for _ in range(_MOST_CHUNKS):
+        file.seek(start)
+        head = file.read(length)
+        if len(head) < length:
+            break
+        name, size = struct.unpack(head_format, head)
+        start += length
+        if name == b"ds64" and end - start >= 16:  # RF64: sizes beyond 32 bits
+            size_64 = struct.unpack("<8xQ", file.read(16))[0]
+        if name[:4] in (b"data", b"SSND", b"BODY"):
+            if size == 0xFFFFFFFF and size_64 is not None:
+                size = size_64
+            return (0, 0) if size in _UNKNOWN_SIZES else (size - counted, end - start)
+        size = max(size - counted, 0)
+        start += size + -size % padding
+        if start >= end:
+            break
     return 0, 0
 
 

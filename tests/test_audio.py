@@ -2,8 +2,11 @@
 
 import csv
 import importlib.util
+import io
 import os
 import struct
+import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 import soundfile as sf
 
 from spectralot import ParameterError, read_audio, write_wav
-from spectralot.audio import resample
+from spectralot.audio import read_blocks, resample
 from spectralot.files import writing
 
 NOTES = Path(__file__).parent.parent / "examples" / "notes"
@@ -271,3 +274,173 @@ def test_shipped_notes_have_the_f0_of_their_table():
         assert measured_hz == pytest.approx(f0_hz, abs=2e-3)
         assert range_cents == pytest.approx(float(row["f0_range_cents"]), abs=0.02)
     assert sum(path.stat().st_size for path in NOTES.iterdir() if path.is_file()) < 1e6
+
+
+def test_blocks_hold_the_samples_of_the_whole(tmp_path, rng):
+    channels = rng.uniform(-1, 1, (1000, 3)).astype(np.float32)
+    sf.write(tmp_path / "a.wav", channels, 8000, subtype="FLOAT")
+    whole, rate = read_audio(tmp_path / "a.wav")
+    for size in (1, 300, 500, 1000, 5000):
+        blocks = read_blocks(tmp_path / "a.wav", size)
+        assert blocks.sample_rate == rate
+        for _ in range(2):  # again and again
+            parts = list(blocks)
+            assert [len(part) for part in parts[:-1]] == [size] * ((1000 - 1) // size)
+            assert all(part.dtype == np.float32 and part.flags.c_contiguous for part in parts)
+            np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_blocks_of_many_channels_are_short(tmp_path, monkeypatch):
+    monkeypatch.setattr("spectralot.audio._READ_VALUES", 64)
+    sf.write(tmp_path / "a.wav", np.zeros((20, 16)), 8000)
+    assert [len(block) for block in read_blocks(tmp_path / "a.wav")] == [4] * 5
+
+
+def test_blocks_say_the_place_of_what_is_not_finite_in_the_file(tmp_path):
+    audio = np.zeros(100, np.float32)
+    audio[70] = np.nan
+    sf.write(tmp_path / "a.wav", audio, 8000, subtype="FLOAT")
+    blocks = iter(read_blocks(tmp_path / "a.wav", 32))
+    assert len(next(blocks)) == len(next(blocks)) == 32
+    with pytest.raises(ParameterError, match=r"must be finite, got nan at sample 70$"):
+        next(blocks)
+
+
+def test_block_samples_must_be_a_positive_number():
+    with pytest.raises(ParameterError, match="block_samples must be at least 1, got 0"):
+        read_blocks(NOTES / "cello_D2.wav", 0)
+
+
+def test_sums_of_channels_beyond_float32_are_refused(tmp_path):
+    sf.write(tmp_path / "a.wav", np.full((4, 2), 3e38, np.float32), 8000, subtype="FLOAT")
+    with pytest.raises(ParameterError, match="samples must be finite, got inf at sample 0"):
+        read_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg"])
+def test_a_pipe_is_read_as_a_file_is(tmp_path, samples, monkeypatch, name):
+    sf.write(tmp_path / name, samples, 8000)
+    whole = (tmp_path / name).read_bytes()
+    for data, message in ((whole, None), (whole[:-300], "cut short|malformed|decoder|no samples")):
+        stdin = io.TextIOWrapper(io.BytesIO(data))
+        monkeypatch.setattr("sys.stdin", stdin)
+        if message is None:
+            np.testing.assert_array_equal(read_audio("-")[0], read_audio(tmp_path / name)[0])
+        else:
+            with pytest.raises(ParameterError, match=f"^cannot read standard input: .*({message})"):
+                read_audio("-")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_named_pipe_is_read(tmp_path, samples):
+    sf.write(tmp_path / "a.wav", samples, 8000)
+    os.mkfifo(tmp_path / "pipe")
+    data = (tmp_path / "a.wav").read_bytes()
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,))
+    writer.start()
+    np.testing.assert_array_equal(read_audio(tmp_path / "pipe")[0], samples)
+    writer.join()
+
+
+def test_a_terminal_is_no_sound(monkeypatch):
+    class Terminal:
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    with pytest.raises(ParameterError, match=r"^cannot read standard input: it is a terminal$"):
+        read_audio("-")
+
+
+@pytest.mark.parametrize(("name", "header"), [("a.au", 24), ("a.w64", 104), ("a.caf", 4096)])
+def test_other_headers_that_claim_too_much_are_refused(tmp_path, samples, name, header):
+    path = tmp_path / name
+    sf.write(path, samples, 8000, subtype="PCM_16")
+    assert len(read_audio(path)[0]) == len(samples)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ParameterError, match=r"cut short: its header declares 80[04] bytes of"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize(("rate", "fine"), [(1, True), (10_000_000, True), (10_000_001, False)])
+def test_rates_of_a_damaged_header_are_refused(tmp_path, samples, rate, fine):
+    sf.write(tmp_path / "a.wav", samples, rate)
+    if fine:
+        assert read_audio(tmp_path / "a.wav")[1] == rate
+    else:
+        with pytest.raises(ParameterError, match="rate must be from 1 to 10000000 Hz, got 1000000"):
+            read_audio(tmp_path / "a.wav")
+
+
+def test_endless_chunks_are_not_walked_through(tmp_path):
+    """A sparse file of 1 GB in which every chunk is empty."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"RIFF\xff\xff\xff\xffWAVE")
+    os.truncate(path, 2**30)
+    with pytest.raises(ParameterError, match=r"^cannot read .*a\.wav: \w+"):
+        read_audio(path)
+
+
+CONTAINERS = {
+    "WAV": "PCM_16", "WAVEX": "PCM_24", "RF64": "FLOAT", "AIFF": "PCM_24", "FLAC": "PCM_16",
+    "OGG": "VORBIS", "AU": "PCM_16", "CAF": "PCM_16", "W64": "PCM_16",
+}  # fmt: skip
+
+
+def damaged(rng, container):
+    """A short recording in which a few bytes, most of them of the header, are others."""
+    file = io.BytesIO()
+    sound = rng.uniform(-0.5, 0.5, (1000, 2))
+    sf.write(file, sound, 48000, format=container, subtype=CONTAINERS[container])
+    data = np.frombuffer(file.getvalue(), np.uint8).copy()
+    n_bytes = rng.integers(1, 9)
+    where = rng.integers(0, rng.choice([64, 256, len(data)]), n_bytes)
+    data[where] = rng.choice([0, 127, 128, 255, rng.integers(0, 256)], n_bytes)
+    return data.tobytes()[: rng.choice([None, rng.integers(0, len(data))], p=[0.85, 0.15])]
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_damaged_headers_give_samples_or_one_line(tmp_path, rng, container):
+    """36 of each, never another exception; nothing allocated for what a header only claims."""
+    path = tmp_path / "a.wav"
+    n_read = 0
+    for _ in range(36):
+        path.write_bytes(damaged(rng, container))
+        tracemalloc.start()
+        try:
+            audio, sample_rate = read_audio(path)
+        except ParameterError as error:
+            assert str(error).startswith(f"cannot read {path}: ") and "\n" not in str(error)
+            assert not str(error).endswith(": ")
+        else:
+            n_read += 1
+            assert 0 < len(audio) and np.isfinite(audio).all() and 1 <= sample_rate <= 10_000_000
+        finally:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert peak < 4 * 2**20 * 2 + 10 * path.stat().st_size
+    assert n_read < 36 and (n_read > 0 or container in ("OGG", "FLAC"))
+
+
+@pytest.mark.parametrize(
+    ("container", "at", "claim", "message"),
+    [
+        ("WAV", 22, b"\xff\xff", "hannel"),
+        ("CAF", 44, b"\x3b\x9a\xca\x00", "hannel|malformed"),
+        ("WAV", 40, b"\x00\x00\x00\x80", "declares 2147483648 bytes of sound, the file holds 2000"),
+        ("FLAC", 21, b"\xff\xff\xff\xff\xff", "decoder|fseek|declares 68719476735 samples"),
+    ],
+)
+def test_claims_of_a_header_cost_no_memory(tmp_path, rng, container, at, claim, message):
+    """Channels, channels, bytes and frames."""
+    file = io.BytesIO()
+    sf.write(file, rng.uniform(-0.5, 0.5, 1000), 48000, format=container, subtype="PCM_16")
+    data = bytearray(file.getvalue())
+    data[at : at + len(claim)] = claim
+    (tmp_path / "a").write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(ParameterError, match=message):
+        read_audio(tmp_path / "a")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 2**20
