@@ -12,7 +12,7 @@ class ParameterError(ValueError):
     """An argument breaks a rule; the message names the argument, the rule and the value."""
 
 
-def float_array(name, value, ndim, *, dtype=None):
+def float_array(name, value, ndim, *, dtype=None, infinite=False):
     """Return `value` as a contiguous float32 or float64 array, or raise.
 
     Parameters
@@ -25,6 +25,8 @@ def float_array(name, value, ndim, *, dtype=None):
         Allowed numbers of dimensions.
     dtype : dtype, optional
         Convert to this one instead.
+    infinite : bool
+        Allow infinities, but never NaN.
 
     Raises
     ------
@@ -46,11 +48,11 @@ def float_array(name, value, ndim, *, dtype=None):
     if dtype is None:
         dtype = np.float32 if array.dtype == np.float32 else np.float64
     array = np.asarray(array, dtype=dtype, order="C")
-    finite = np.isfinite(array)
-    if not finite.all():
-        first = np.unravel_index(int(finite.argmin()), array.shape)
+    good, rule = (~np.isnan(array), "not be NaN") if infinite else (np.isfinite(array), "be finite")
+    if not good.all():
+        first = np.unravel_index(int(good.argmin()), array.shape)
         where = ", ".join(str(int(i)) for i in first)
-        raise ParameterError(f"{name} must be finite, got {array[first]} at index ({where})")
+        raise ParameterError(f"{name} must {rule}, got {array[first]} at index ({where})")
     return array
 
 

@@ -40,18 +40,21 @@ class SynthSaved:
     partials: "SynthSaved | None" = None
 
 
-def _grid(n_samples, n_frames, hop_length, interpolation, block):
+def _grid(n_samples, n_frames, hop_length, interpolation, block, first_frame):
     """(hop, frequency shift, amplitude shift, first sample, hann) and the block's length."""
     n_samples = checks.integer("n_samples", n_samples, 1)
     checks.one_of("interpolation", interpolation, ("hann", "linear"))
     hann = interpolation == "hann"
+    first_frame = checks.integer("first_frame", first_frame, 0)
     if hop_length is None:
+        if first_frame:
+            raise ParameterError(f"first_frame needs a hop_length, got {first_frame} without one")
         hop = n_samples / n_frames
         f_shift = 0.5 / hop - 0.5
         a_shift = 0.0 if hann else f_shift
     else:
         hop = checks.number("hop_length", hop_length, above=0)
-        f_shift = a_shift = 0.0
+        f_shift = a_shift = float(-first_frame)
     start, stop = (0, n_samples) if block is None else block
     start = checks.integer("block[0]", start, 0)
     stop = checks.integer("block[1]", stop, 1)
@@ -115,6 +118,7 @@ def harmonic_forward(
     interpolation="hann",
     hop_length=None,
     block=None,
+    first_frame=0,
 ):
     r"""Render harmonics of a time-varying fundamental.
 
@@ -149,6 +153,10 @@ def harmonic_forward(
     block : (int, int), optional
         Render samples ``start <= n < stop`` only. Rendering block after block, each with the
         ``end_phase`` of the one before as its `start_phase`, equals the whole.
+    first_frame : int
+        Place frame t at sample ``(first_frame + t) * hop_length``, so that a block can do with
+        the frames around it: those from ``floor(start / hop_length)`` to
+        ``ceil(stop / hop_length)``.
 
     Returns
     -------
@@ -186,9 +194,10 @@ def harmonic_forward(
         return _inharmonic_forward(
             f0_hz, amplitudes, inharmonicity, dtype, batched, orders,
             dict(n_samples=n_samples, sample_rate=sample_rate, start_phase=start_phase,
-                 interpolation=interpolation, hop_length=hop_length, block=block),
+                 interpolation=interpolation, hop_length=hop_length, block=block,
+                 first_frame=first_frame),
         )  # fmt: skip
-    grid, length = _grid(n_samples, T, hop_length, interpolation, block)
+    grid, length = _grid(n_samples, T, hop_length, interpolation, block, first_frame)
     phase0 = _start_phase(start_phase, batched, B, H)
     phase = np.empty((B, length))
     audio = np.empty((B, length))
@@ -277,6 +286,7 @@ def sinusoidal_forward(
     interpolation="hann",
     hop_length=None,
     block=None,
+    first_frame=0,
 ):
     """Render partials that each have a frequency of their own.
 
@@ -286,7 +296,7 @@ def sinusoidal_forward(
         Frequency of each partial in Hz, not negative; silent at or above ``sample_rate / 2``.
     amplitudes : array_like, shape (T, H) or (B, T, H)
         Linear peak amplitudes; any sign.
-    n_samples, sample_rate, start_phase, interpolation, hop_length, block
+    n_samples, sample_rate, start_phase, interpolation, hop_length, block, first_frame
         As in `harmonic_forward`.
 
     Returns
@@ -323,7 +333,7 @@ def sinusoidal_forward(
     if frequencies.min() < 0:
         raise ParameterError(f"frequencies_hz must not be negative, got {frequencies.min():g}")
     B, T, H = amplitudes.shape
-    grid, length = _grid(n_samples, T, hop_length, interpolation, block)
+    grid, length = _grid(n_samples, T, hop_length, interpolation, block, first_frame)
     phase0 = _start_phase(start_phase, batched, B, H)
     end_phase, audio = np.empty((B, H)), np.empty((B, length))
     cpu.sinusoidal_forward(frequencies, amplitudes, phase0, grid, sample_rate, end_phase, audio)

@@ -3,20 +3,33 @@
 Names: T frames, N samples, H harmonics.
 """
 
-import io
-import zipfile
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from .checks import ParameterError, float_array, integer, number, same_shape
-from .files import writing
 from .synth import harmonic_forward
 
-_ARRAYS = ("time_s", "f0_hz", "confidence", "amplitudes", "phases")
-_NUMBERS = ("sample_rate", "n_samples", "residual_db")
-_HISTORY = "loss_history/"
+SURE = 0.5  # confidence from which a frame is voiced, unless the estimator says otherwise
+
+_T, _TH, _OCTAVES = "T", "TH", "T4"
+# name: (shape, infinities allowed, rule, test)
+_ARRAYS = {
+    "time_s": (_T, False, None, None),
+    "f0_hz": (_T, False, "above 0", lambda x: x > 0),
+    "confidence": (_T, False, "from 0 to 1", lambda x: (x >= 0) & (x <= 1)),
+    "amplitudes": (_TH, False, "at least 0", lambda x: x >= 0),
+    "phases": (_TH, False, None, None),
+    "f0_std_cents": (_T, True, "at least 0", lambda x: x >= 0),
+    "amplitudes_std": (_TH, False, "at least 0", lambda x: x >= 0),
+    "inharmonicity": (_T, False, "at least 0", lambda x: x >= 0),
+    "noise_db": (_T, True, "below infinity", lambda x: x < np.inf),
+    "snr_db": (_T, True, None, None),
+    "octave_costs": (_OCTAVES, True, "above -infinity", lambda x: x > -np.inf),
+    "octave_margin": (_T, True, None, None),
+}
+_REQUIRED = ("time_s", "f0_hz", "confidence")
+_BLOCK = 1 << 20  # samples rendered at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,9 +44,10 @@ class HarmonicTracks:
         Fundamental frequency in Hz, above 0 and below half the sample rate.
     confidence : array_like, shape (T,)
         From 0 (no pitch) to 1.
-    amplitudes : array_like, shape (T, H)
-        Linear peak amplitude of harmonics 1..H, not negative.
-    phases : array_like, shape (T, H)
+    amplitudes : array_like, shape (T, H), or None
+        Linear peak amplitude of harmonics 1..H, not negative. None, as are then the phases,
+        where only f0 was asked for.
+    phases : array_like, shape (T, H), or None
         Phase in radians of each harmonic relative to h times the running phase of f0.
     sample_rate : float
         Samples per second of the sound that was analysed, in Hz.
@@ -43,6 +57,26 @@ class HarmonicTracks:
         Loss by iteration for each stage of the fit.
     residual_db : float
         Level of what the harmonics leave unexplained relative to the sound, in dB.
+    voiced : array_like of bool, shape (T,)
+        Where there is a pitch; f0 is the best guess elsewhere. If not given: where the
+        confidence is at least 0.5.
+    f0_std_cents : array_like, shape (T,), optional
+        Standard error of f0 in cents; infinite where there is no pitch. This and all that
+        follows is None where an estimator does not give it.
+    amplitudes_std : array_like, shape (T, H), optional
+        Standard error of each amplitude, linear.
+    inharmonicity : array_like, shape (T,), optional
+        B of ``f_h = h * f0 * sqrt(1 + B * h**2)``, not negative.
+    noise_db : array_like, shape (T,), optional
+        Level of the noise in the band of the harmonics in dB re an rms of 1; -inf: none.
+    snr_db : array_like, shape (T,), optional
+        Level of the harmonics over that of the noise in dB; may be infinite.
+    octave_costs : array_like, shape (T, 4), optional
+        Cost of f0 / 2, f0, 2 f0 and 3 f0: the lower, the better; infinite where ruled out.
+    octave_margin : array_like, shape (T,), optional
+        The lowest cost of the other three less that of f0: above 0, f0 wins.
+    settings : dict of str to str, float, int, bool or None, optional
+        How it was made.
 
     Raises
     ------
@@ -64,23 +98,28 @@ class HarmonicTracks:
     time_s: np.ndarray
     f0_hz: np.ndarray
     confidence: np.ndarray
-    amplitudes: np.ndarray
-    phases: np.ndarray
+    amplitudes: np.ndarray | None
+    phases: np.ndarray | None
     sample_rate: float
     n_samples: int
     loss_history: dict | None = None
     residual_db: float = 0.0
+    voiced: np.ndarray | None = None
+    f0_std_cents: np.ndarray | None = None
+    amplitudes_std: np.ndarray | None = None
+    inharmonicity: np.ndarray | None = None
+    noise_db: np.ndarray | None = None
+    snr_db: np.ndarray | None = None
+    octave_costs: np.ndarray | None = None
+    octave_margin: np.ndarray | None = None
+    settings: dict | None = None
 
     def __post_init__(self):
         """Check every field and make the arrays contiguous."""
-        fixed = {
-            name: float_array(name, getattr(self, name), 2 if name in _ARRAYS[3:] else 1)
-            for name in _ARRAYS
-        }
-        n_frames, n_harmonics = fixed["amplitudes"].shape
-        for name in _ARRAYS:
-            shape = (n_frames, n_harmonics)[: fixed[name].ndim]
-            same_shape(name, fixed[name], shape)
+        if (self.amplitudes is None) != (self.phases is None):
+            given = "amplitudes" if self.phases is None else "phases"
+            raise ParameterError(f"amplitudes and phases must come together, got only {given}")
+        fixed = self._checked_arrays()
         fixed["sample_rate"] = rate = number("sample_rate", self.sample_rate, above=0)
         if rate.is_integer():
             fixed["sample_rate"] = int(rate)
@@ -92,25 +131,55 @@ class HarmonicTracks:
             stage: float_array(f"loss_history[{stage!r}]", losses, 1)
             for stage, losses in (self.loss_history or {}).items()
         }
-        _check_range("f0_hz", fixed["f0_hz"], "above 0", fixed["f0_hz"] > 0)
         below = fixed["f0_hz"] < 0.5 * rate
         _check_range("f0_hz", fixed["f0_hz"], f"below sample_rate / 2 = {0.5 * rate:g} Hz", below)
-        confidence = fixed["confidence"]
-        within = (confidence >= 0) & (confidence <= 1)
-        _check_range("confidence", confidence, "from 0 to 1", within)
-        _check_range("amplitudes", fixed["amplitudes"], "at least 0", fixed["amplitudes"] >= 0)
         _check_times(fixed["time_s"])
+        fixed["voiced"] = _checked_voiced(self.voiced, fixed["confidence"])
+        fixed["settings"] = _checked_settings(self.settings)
         for name, value in fixed.items():
             object.__setattr__(self, name, value)
 
+    def _checked_arrays(self):
+        fixed = {}
+        for name, (shape, infinite, _, _) in _ARRAYS.items():
+            value = getattr(self, name)
+            if value is not None or name in _REQUIRED:
+                value = float_array(name, value, len(shape), infinite=infinite)
+            fixed[name] = value
+        first = "time_s" if fixed["amplitudes"] is None else "amplitudes"
+        sizes = {"T": len(fixed[first]), "4": 4}
+        if fixed["amplitudes"] is not None:
+            sizes["H"] = fixed["amplitudes"].shape[1]
+        elif fixed["amplitudes_std"] is not None:
+            raise ParameterError("amplitudes_std must not be given without amplitudes")
+        for name, array in fixed.items():
+            shape, _, rule, good = _ARRAYS[name]
+            if array is not None:
+                same_shape(name, array, tuple(sizes[axis] for axis in shape))
+                if rule is not None:
+                    _check_range(name, array, rule, good(array))
+        return fixed
+
     def __repr__(self):
         """Say in one line what is inside."""
-        n_frames, n_harmonics = self.amplitudes.shape
+        n_harmonics = 0 if self.amplitudes is None else self.amplitudes.shape[1]
         return (
-            f"HarmonicTracks(T={n_frames}, H={n_harmonics}, "
+            f"HarmonicTracks(T={len(self.time_s)}, H={n_harmonics}, "
             f"{self.n_samples / self.sample_rate:.3f} s at {self.sample_rate:g} Hz, "
             f"f0 {self.f0_hz.min():.3f} to {self.f0_hz.max():.3f} Hz)"
         )
+
+    @property
+    def step_s(self):
+        """Time from frame to frame.
+
+        Returns
+        -------
+        float
+            In seconds; the whole length where there is one frame.
+        """
+        n_steps = len(self.time_s) - 1
+        return float(self.time_s[-1] / n_steps if n_steps else self.n_samples / self.sample_rate)
 
     def resynthesize(self):
         """Render the harmonics, amplitudes and phases as measured.
@@ -118,13 +187,20 @@ class HarmonicTracks:
         Returns
         -------
         ndarray, shape (N,)
-            float32 if f0, amplitudes and phases all are, else float64.
+            float32 if amplitudes and phases are, else float64.
+
+        Raises
+        ------
+        ParameterError
+            If there are no amplitudes.
 
         Notes
         -----
         With Phi the running phase of f0, harmonic h is a sin(h Phi + phi) =
         a cos(phi) sin(h Phi) + a sin(phi) cos(h Phi). Interpolating these two products from frame
-        to frame instead of a and phi keeps clear of the wraps of phi.
+        to frame instead of a and phi keeps clear of the wraps of phi. Besides the result, the
+        memory used does not grow with the length. Harmonics stand at whole multiples of f0:
+        `inharmonicity` shows in the phases, and in the sound only as far as those keep up.
 
         Examples
         --------
@@ -132,19 +208,31 @@ class HarmonicTracks:
         >>> tracks.resynthesize().round(6) + 0.0
         array([ 0. , -0.5,  0. ,  0.5])
         """
-        times = self.time_s
-        step_s = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else np.inf
-        sine = self.amplitudes * np.cos(self.phases)
-        cosine = self.amplitudes * np.sin(self.phases)
-        quarter = np.full(self.amplitudes.shape[1], np.pi / 2)
-        grid = {
-            "n_samples": self.n_samples,
-            "sample_rate": self.sample_rate,
-            "hop_length": min(step_s * self.sample_rate, self.n_samples),
-            "interpolation": "hann",
-        }
-        audio, _ = harmonic_forward(self.f0_hz, sine, **grid)
-        return audio + harmonic_forward(self.f0_hz, cosine, start_phase=quarter, **grid)[0]
+        if self.amplitudes is None:
+            raise ParameterError("tracks must hold amplitudes and phases to be heard, got f0 alone")
+        n_samples, n_frames = self.n_samples, len(self.time_s)
+        hop = min(self.step_s * self.sample_rate, n_samples)
+        audio = np.empty(n_samples, np.result_type(self.amplitudes, self.phases))
+        turns = np.zeros(self.amplitudes.shape[1])  # h times the running phase of f0
+        for start in range(0, n_samples, _BLOCK):
+            stop = min(start + _BLOCK, n_samples)
+            first = min(int(start / hop), n_frames - 1)
+            frames = slice(first, int(stop / hop) + 2)
+            f0_hz, a, phi = self.f0_hz[frames], self.amplitudes[frames], self.phases[frames]
+            grid = {
+                "n_samples": n_samples, "sample_rate": self.sample_rate, "hop_length": hop,
+                "block": (start, stop), "first_frame": first,
+            }  # fmt: skip
+            quarter = turns + np.pi / 2
+            audio[start:stop], _ = harmonic_forward(
+                f0_hz, a * np.sin(phi), start_phase=quarter, **grid
+            )
+            sines, saved = harmonic_forward(
+                f0_hz, a * np.cos(phi), start_phase=turns if start else None, **grid
+            )
+            audio[start:stop] += sines
+            turns = saved.end_phase
+        return audio
 
     def residual(self, audio):
         """Return what the harmonics leave of the sound: ``audio - resynthesize()``.
@@ -174,7 +262,7 @@ class HarmonicTracks:
         same_shape("audio", audio, (self.n_samples,))
         return audio - self.resynthesize()
 
-    def save_csv(self, path, *, overwrite=False):
+    def save_csv(self, path, *, unvoiced="keep", overwrite=False):
         """Write the lines ``time,frequency,confidence`` of each frame, as CREPE does.
 
         Parameters
@@ -182,6 +270,9 @@ class HarmonicTracks:
         path : str or path-like
             The file to write: seconds with 3 decimals (6 where frames do not fall on whole
             milliseconds), Hz with 3, confidence with 6.
+        unvoiced : {"keep", "zero", "nan", "negative"}
+            The frequency of frames that are not voiced: the best guess, which leaves it to the
+            confidence to tell, or 0, or nan, or minus the best guess.
         overwrite : bool
             Replace a file that is already there.
 
@@ -200,18 +291,42 @@ class HarmonicTracks:
         ...     Path(folder, "a.f0.csv").read_text().splitlines()
         ['time,frequency,confidence', '0.000,1000.000,1.000000']
         """
-        milliseconds = 1000 * self.time_s.astype(np.float64)
-        whole = np.allclose(milliseconds, milliseconds.round(), rtol=0, atol=1e-3)
-        text = io.StringIO()
-        text.write("time,frequency,confidence\n")
-        np.savetxt(
-            text,
-            np.column_stack([self.time_s, self.f0_hz, self.confidence]),
-            fmt=["%.3f" if whole else "%.6f", "%.3f", "%.6f"],
-            delimiter=",",
-        )
-        with writing(path, overwrite=overwrite) as part:
-            part.write_text(text.getvalue(), encoding="ascii", newline="\n")
+        from .export import write_csv
+
+        write_csv(self, path, unvoiced=unvoiced, overwrite=overwrite)
+
+    def save_json(self, path, *, unvoiced="keep", overwrite=False):
+        """Write one JSON object: a list for each field there is, and how it was made.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file to write. Numbers are rounded: seconds to 6 decimals, Hz and radians to 4,
+            dB to 3, amplitudes to 6 digits that count, standard errors to 4. What is infinite or
+            no number is null.
+        unvoiced : {"keep", "zero", "nan", "negative"}
+            As in `save_csv`.
+        overwrite : bool
+            Replace a file that is already there.
+
+        Raises
+        ------
+        ParameterError
+            If the file exists and `overwrite` is false, or if it cannot be written.
+
+        Examples
+        --------
+        >>> import json, tempfile
+        >>> tracks = HarmonicTracks([0.0], [1000.0], [1.0], None, None, 8000, 800)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tracks.save_json(f"{folder}/a.json")
+        ...     with open(f"{folder}/a.json") as file:
+        ...         json.load(file)["f0_hz"]
+        [1000.0]
+        """
+        from .export import write_json
+
+        write_json(self, path, unvoiced=unvoiced, overwrite=overwrite)
 
     def save_npz(self, path, *, overwrite=False):
         """Write everything into one NumPy archive, for `load_npz`.
@@ -219,8 +334,9 @@ class HarmonicTracks:
         Parameters
         ----------
         path : str or path-like
-            The file to write; no suffix is added. Each field is an array of its own name, and
-            each stage of the loss history one named ``loss_history/STAGE``.
+            The file to write; no suffix is added. Each field that is not None is an array of its
+            own name, the settings JSON in one, and each stage of the loss history an array named
+            ``loss_history/STAGE``.
         overwrite : bool
             Replace a file that is already there.
 
@@ -238,10 +354,9 @@ class HarmonicTracks:
         ...     HarmonicTracks.load_npz(f"{folder}/a.npz")
         HarmonicTracks(T=1, H=1, 0.100 s at 8000 Hz, f0 1000.000 to 1000.000 Hz)
         """
-        fields = {name: getattr(self, name) for name in (*_ARRAYS, *_NUMBERS)}
-        history = {_HISTORY + stage: losses for stage, losses in self.loss_history.items()}
-        with writing(path, overwrite=overwrite) as part, open(part, "wb") as file:
-            np.savez(file, **fields, **history)
+        from .export import write_npz
+
+        write_npz(self, path, overwrite=overwrite)
 
     @classmethod
     def load_npz(cls, path):
@@ -270,32 +385,35 @@ class HarmonicTracks:
             ...
         spectralot.checks.ParameterError: cannot load missing.npz: No such file or directory
         """
-        try:
-            with open(path, "rb") as file:
-                if not zipfile.is_zipfile(file):
-                    raise ParameterError("it is no NumPy archive, or is cut short")
-                with np.load(file, allow_pickle=False) as archive:
-                    stored = {name: archive[name] for name in archive.files}
-            for name in (*_ARRAYS, *_NUMBERS):
-                if name not in stored:
-                    raise ParameterError(f"it lacks {name}")
-            fields = {name: stored[name] for name in _ARRAYS}
-            for name in _NUMBERS:
-                if stored[name].ndim:
-                    raise ParameterError(
-                        f"{name} must be a single number, got shape {stored[name].shape}"
-                    )
-                fields[name] = stored[name].item()
-            history = {
-                name.removeprefix(_HISTORY): losses
-                for name, losses in stored.items()
-                if name.startswith(_HISTORY)
-            }
-            return cls(**fields, loss_history=history)
-        except OSError as error:
-            raise ParameterError(f"cannot load {path}: {error.strerror or error}") from None
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ParameterError(f"cannot load {path}: {error}") from None
+        from .export import read_npz
+
+        return read_npz(path, cls)
+
+
+def _checked_voiced(voiced, confidence):
+    if voiced is None:
+        return confidence >= SURE
+    voiced = np.asarray(voiced)
+    if voiced.dtype != bool:
+        raise ParameterError(f"voiced must hold True and False, got dtype {voiced.dtype}")
+    same_shape("voiced", voiced, confidence.shape)
+    return np.ascontiguousarray(voiced)
+
+
+def _checked_settings(settings):
+    if settings is None:
+        return None
+    if not isinstance(settings, dict):
+        raise ParameterError(f"settings must be a dict, got {type(settings).__name__}")
+    plain = {}
+    for name, value in settings.items():
+        plain[name] = value = value.item() if isinstance(value, np.generic) else value
+        if not isinstance(name, str) or not isinstance(value, str | float | int | None):
+            raise ParameterError(
+                f"settings must map names to text, numbers, True, False or None, got {name!r}: "
+                f"{type(value).__name__}"
+            )
+    return plain
 
 
 def _check_range(name, array, rule, good):

@@ -1,5 +1,6 @@
 """The figures' content: what is drawn where, in which unit. Nothing compares pixels."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -63,6 +64,134 @@ def test_f0_and_partials_are_drawn_only_where_the_confidence_allows(ax, audio, t
     for h, line in enumerate(lines, start=1):
         assert np.isnan(line.get_ydata()[:5]).all()
         np.testing.assert_allclose(line.get_ydata()[5:], 0.44 * h)
+
+
+@pytest.fixture(scope="module")
+def moving():
+    """A glide from 200 to 400 Hz, its first 20 and last 11 frames without pitch; every field."""
+    n_frames = 101
+    at = np.arange(n_frames)
+    voiced = (at >= 20) & (at < 90)
+    f0_hz = np.where(voiced, 200 * 2.0 ** ((at - 20) / 70), 3000.0)
+    return so.HarmonicTracks(
+        time_s=at * 0.01,
+        f0_hz=f0_hz,
+        confidence=np.where(voiced, 0.4, 0.9),  # voicing must not be read off this
+        amplitudes=np.where(voiced[:, None], [0.5, 0.25], 0.0),
+        phases=np.zeros((n_frames, 2)),
+        sample_rate=RATE,
+        n_samples=16100,
+        voiced=voiced,
+        f0_std_cents=np.where(voiced, 5.0, np.inf),
+        octave_costs=np.where(at[:, None] == 50, np.inf, [3.0, 1.0, 1.5, 0.75]),
+        settings={"voicing_threshold": 0.3},
+    )
+
+
+def test_voicing_decides_what_is_drawn_over_the_spectrogram(ax, moving):
+    _, lines = plot.plot_spectrogram(ax, moving.resynthesize(), RATE, moving)
+    np.testing.assert_array_equal(np.isfinite(lines[0].get_ydata()), moving.voiced)
+    median_khz = np.median(moving.f0_hz[moving.voiced]) / 1000
+    assert ax.get_ylim() == pytest.approx((0, 3 * median_khz))
+
+
+def test_without_amplitudes_f0_is_drawn_alone_and_partials_have_room(ax, moving):
+    bare = dataclasses.replace(moving, amplitudes=None, phases=None)
+    _, lines = plot.plot_spectrogram(ax, moving.resynthesize(), RATE, bare, n_partials=5)
+    assert [line.get_label() for line in lines] == ["f0"]
+    assert ax.get_ylim()[1] == pytest.approx(6 * np.median(moving.f0_hz[moving.voiced]) / 1000)
+
+
+def test_a_long_sound_has_no_more_columns_than_can_be_seen(ax):
+    image, _ = plot.plot_spectrogram(ax, np.ones(1_000_000), RATE)
+    assert 1900 < image.get_array().shape[1] <= 2001
+    left, right, *_ = image.get_extent()
+    assert left <= 0 and right == pytest.approx(1_000_000 / RATE, abs=0.05)
+
+
+def test_f0_is_coloured_where_voiced_and_the_guess_is_grey(ax, moving):
+    (voiced, guess), band = plot.plot_f0(ax, moving)
+    np.testing.assert_array_equal(voiced.get_ydata()[20:90], moving.f0_hz[20:90])
+    np.testing.assert_array_equal(np.isfinite(voiced.get_ydata()), moving.voiced)
+    np.testing.assert_array_equal(np.isfinite(guess.get_ydata()), ~moving.voiced)
+    assert voiced.get_color() != guess.get_color() == plot.GREY
+    assert ax.get_yscale() == "log"
+    low, high = ax.get_ylim()
+    assert 170 < low < 200 and 396 < high < 450  # the guesses at 3 kHz do not count
+    (path,) = band.get_paths()
+    vertices = path.vertices
+    assert vertices[:, 0].min() == pytest.approx(0.2) and vertices[:, 0].max() < 0.91
+    top = vertices[:, 1].max() / moving.f0_hz[89]
+    assert top == pytest.approx(2 ** (10 / 1200))  # two standard errors of 5 cents
+
+
+def test_f0_of_a_file_without_pitch_or_errors(ax, moving):
+    bare = dataclasses.replace(moving, voiced=np.zeros(101, bool), f0_std_cents=None)
+    (voiced, guess), band = plot.plot_f0(ax, bare)
+    assert band is None and np.isnan(voiced.get_ydata()).all()
+    assert ax.get_ylim()[0] < 200 < 3000 < ax.get_ylim()[1]
+    assert np.isfinite(guess.get_ydata()).all()
+
+
+def test_confidence_is_filled_where_voiced_and_the_threshold_is_that_of_the_settings(ax, moving):
+    line, threshold = plot.plot_confidence(ax, moving)
+    np.testing.assert_array_equal(line.get_ydata(), moving.confidence)
+    assert threshold.get_ydata()[0] == 0.3
+    (filled,) = ax.collections
+    (path,) = filled.get_paths()
+    x = path.vertices[:, 0]
+    assert x.min() == pytest.approx(0.2, abs=0.006) and x.max() == pytest.approx(0.89, abs=0.006)
+    without = dataclasses.replace(moving, settings=None)
+    assert plot.plot_confidence(Figure().subplots(), without)[1].get_ydata()[0] == 0.5
+
+
+def test_octaves_show_how_far_f0_is_ahead(ax, moving):
+    lines = plot.plot_octaves(ax, moving)
+    assert [line.get_label() for line in lines] == ["f0 / 2", "2 f0", "3 f0"]
+    for line, ahead in zip(lines, (2.0, 0.5, -0.25), strict=True):
+        y = line.get_ydata()
+        np.testing.assert_array_equal(np.isfinite(y), moving.voiced & (np.arange(101) != 50))
+        assert y[30] == ahead
+    low, high = ax.get_ylim()
+    assert low < -0.25 and high > 2
+    with pytest.raises(ParameterError, match="tracks must hold octave_costs, got none"):
+        plot.plot_octaves(ax, dataclasses.replace(moving, octave_costs=None))
+
+
+def test_amplitudes_break_where_there_is_nothing(ax, moving):
+    lines = plot.plot_amplitudes(ax, moving)
+    np.testing.assert_array_equal(np.isfinite(lines[1].get_ydata()), moving.voiced)
+    assert ax.get_ylim()[1] == pytest.approx(20 * np.log10(0.5) + 3.5)
+    plot.plot_amplitudes(ax, dataclasses.replace(moving, amplitudes=np.zeros((101, 2))))
+    bare = dataclasses.replace(moving, amplitudes=None, phases=None)
+    with pytest.raises(ParameterError, match="tracks must hold amplitudes, got none"):
+        plot.plot_amplitudes(ax, bare)
+
+
+@pytest.mark.parametrize("kind", ["full", "no amplitudes", "no pitch", "silent", "one frame"])
+def test_a_figure_of_any_tracks(moving, kind):
+    tracks, audio = moving, moving.resynthesize()
+    if kind == "no amplitudes":
+        tracks = dataclasses.replace(moving, amplitudes=None, phases=None)
+    if kind == "no pitch":
+        tracks = dataclasses.replace(moving, voiced=np.zeros(101, bool))
+    if kind == "silent":
+        audio = np.zeros(16100)
+    if kind == "one frame":
+        tracks = so.HarmonicTracks([0.0], [300.0], [0.0], [[0.0]], [[0.0]], RATE, 50)
+        audio = np.ones(50)
+    figure = plot.figure_of_tracks(audio, tracks, title="this take")
+    figure.savefig(io.BytesIO())
+    labels = [ax.get_ylabel() for ax in figure.axes]
+    assert labels[:2] == ["frequency / kHz", "f0 / Hz"] and "confidence" in labels
+    assert ("amplitude / dB re 1" in labels) == (kind != "no amplitudes")
+    assert figure.get_suptitle() == "this take"
+    panels = [ax for ax in figure.axes if ax.get_ylabel() != "dB re maximum"]
+    assert {ax.get_xlim() for ax in panels} == {(0, len(audio) / RATE)}
+    edges = np.array([ax.get_position().extents[[0, 2]] for ax in panels])
+    np.testing.assert_allclose(edges, edges[:1].repeat(len(edges), 0), atol=1e-9)  # in line
+    with pytest.raises(ParameterError, match="audio must have shape"):
+        plot.figure_of_tracks(audio[1:], tracks)
 
 
 def test_spectrogram_without_tracks_reaches_up_to_nyquist(ax, audio):

@@ -292,6 +292,29 @@ def test_blocks_equal_the_whole(options, stiffness, rng):
     assert same_angle(phase, saved.end_phase) < 1e-11
 
 
+@pytest.mark.parametrize("stiffness", [None, 2e-4], ids=["harmonic", "stretched"])
+@pytest.mark.parametrize("hop", [100, 98.72])
+def test_a_block_needs_only_the_frames_around_it(hop, stiffness, rng):
+    f0_hz, amplitudes, start_phase, inharmonicity = harmonic_case(
+        rng, (2, 16, 5, 1700), crossing=True, stiffness=stiffness
+    )
+    options = dict(
+        n_samples=1700, sample_rate=16000, hop_length=hop, block=(650, 1100),
+        start_phase=start_phase, inharmonicity=inharmonicity,
+    )  # fmt: skip
+    first, last = int(650 / hop), int(np.ceil(1100 / hop))
+    frames = slice(first, last + 1)
+    whole, saved = harmonic_forward(f0_hz, amplitudes, **options)
+    part, part_saved = harmonic_forward(
+        f0_hz[:, frames], amplitudes[:, frames], first_frame=first, **options
+    )
+    np.testing.assert_allclose(part, whole, rtol=0, atol=1e-11)
+    d_whole = harmonic_backward(whole, saved)
+    d_part = harmonic_backward(whole, part_saved)
+    for whole_frames, of_part in zip(d_whole[:2], d_part[:2], strict=True):
+        np.testing.assert_allclose(of_part, whole_frames[:, frames], rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("stiffness", [None, 0.0], ids=["harmonic", "stretched"])
 def test_phase_does_not_drift_over_an_hour(stiffness):
     rate, f0_hz = 8000, Fraction(443125, 1000)
@@ -462,6 +485,8 @@ GOOD = {
         ({"block": (5, 5)}, r"block must lie within .* n_samples = 40, got \(5, 5\)"),
         ({"block": (0, 41)}, r"block must lie within .* n_samples = 40, got \(0, 41\)"),
         ({"block": (-1, 4)}, r"block\[0\] must be at least 0, got -1"),
+        ({"first_frame": 2}, "first_frame needs a hop_length, got 2 without one"),
+        ({"first_frame": -1, "hop_length": 9}, "first_frame must be at least 0, got -1"),
     ],
 )
 def test_harmonic_errors_name_argument_rule_and_value(changes, message):
