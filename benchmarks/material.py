@@ -77,6 +77,8 @@ def write_set(out, *, seed=0, split="dev", groups=None, noise=None, snr_db=10.0)
     rows = []
     for name, sound, rng in material(seed, split, groups):
         audio, f0_hz = sound.audio, sound.f0_hz
+        if noise == "babble" and sound.amplitudes is None:
+            continue  # babble has pitch
         if noise:
             audio, added = degraded(audio, sound.rate, noise, snr_db, rng)
             if sound.amplitudes is not None:
