@@ -49,7 +49,7 @@ _HOMES = {
     "metrics": ["log_spectral_distance", "level_difference_db"],
     "tracks": ["HarmonicTracks"],
     "estimate.fit": ["fit_note"],
-    "audio": ["read_audio", "write_wav"],
+    "audio": ["read_audio", "read_blocks", "write_wav"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -157,7 +157,7 @@ class AudioBlocks:
         return io.BytesIO(self._source) if self._piped else open(self._source, "rb")
 
     def _open_sound(self):
-        return sf.SoundFile(self._open() if self._piped else self._source)
+        return sf.SoundFile(self._open() if self._piped else _native(self._source))
 
     def _refuse(self, reason):
         raise ParameterError(f"cannot read {self._name}: {reason}")
@@ -192,6 +192,11 @@ def _seekable(path):
         with open(path, "rb") as pipe:
             return pipe.read()
     return path
+
+
+def _native(path):
+    """The path as soundfile takes it even where its bytes are no text."""
+    return path if os.name == "nt" else os.fsencode(path)
 
 
 def _sound_bytes(file):
@@ -267,7 +272,7 @@ def write_wav(path, audio, sample_rate, *, overwrite=False):
     subtype = "PCM_16" if np.abs(audio).max() <= 1 else "FLOAT"
     with writing(path, overwrite=overwrite) as part:
         try:
-            sf.write(part, audio, sample_rate, subtype=subtype, format="WAV")
+            sf.write(_native(part), audio, sample_rate, subtype=subtype, format="WAV")
         except sf.SoundFileError as error:
             reason = getattr(error, "error_string", str(error)).rstrip(". ")
             raise ParameterError(f"cannot write {path}: {reason}") from None

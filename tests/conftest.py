@@ -1,6 +1,7 @@
 """Shared fixtures: stored reference numbers, seeded randomness, thread counts."""
 
 import os
+import sys
 from pathlib import Path
 
 # a machine with a single core can still compare one Numba thread with two
@@ -90,3 +91,13 @@ def relative_error():
 @pytest.fixture(scope="session")
 def full_scale_error():
     return _full_scale_error
+
+
+@pytest.fixture
+def estimator(monkeypatch):
+    """Put the stand-in in the estimator's place, and list its calls."""
+    import stand_in
+
+    monkeypatch.setitem(sys.modules, "spectralot.estimate.estimator", stand_in)
+    stand_in.calls.clear()
+    return stand_in.calls

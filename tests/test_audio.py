@@ -5,6 +5,7 @@ import importlib.util
 import io
 import os
 import struct
+import sys
 import threading
 import tracemalloc
 from pathlib import Path
@@ -193,9 +194,17 @@ def test_write_wav_names_the_broken_rule(tmp_path, audio, rate, message):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_may_be_any_bytes(tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff") / os.fsdecode(b"\xfe.wav")
+    path.parent.mkdir()
+    write_wav(path, [0.25], 8000)
+    assert read_audio(path)[0] == 0.25
+
+
 def test_failure_while_writing_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
     def full(path, *_, **__):
-        Path(path).write_bytes(b"RIFF")
+        Path(os.fsdecode(path)).write_bytes(b"RIFF")
         raise sf.SoundFileRuntimeError("No space left on device.")
 
     monkeypatch.setattr(sf, "write", full)

@@ -1,10 +1,9 @@
-"""The command line: exit status, what is written, and one line for each thing that fails."""
+"""The command line: help, and the commands ``compare`` and ``landscape``."""
 
 import json
 import os
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -18,30 +17,18 @@ RATE = 8000
 
 
 @pytest.fixture
-def calls(monkeypatch):
-    """Replace the fit by a stand-in; its calls are listed, and 7 samples are too short for it."""
-    made = []
+def fit(monkeypatch):
+    """Replace the fit by a stand-in that finds 220 Hz; 7 samples are too short for it."""
 
-    def fit_note(audio, sample_rate, **options):
-        made.append((audio, sample_rate, options))
+    def fit_note(audio, sample_rate):
         if len(audio) == 7:
             raise ParameterError("audio must have at least 64 samples, got 7")
-        n_frames = 4
+        tracks = dict(time_s=[0.0], f0_hz=[220.0], confidence=[1.0], phases=[[0.0, 0.0]])
         return HarmonicTracks(
-            time_s=np.arange(n_frames) * 0.01,
-            f0_hz=np.full(n_frames, 220.0),
-            confidence=np.ones(n_frames),
-            amplitudes=np.full((n_frames, 2), 0.1),
-            phases=np.zeros((n_frames, 2)),
-            sample_rate=sample_rate,
-            n_samples=len(audio),
-            residual_db=-31.04,
+            **tracks, amplitudes=[[0.1, 0.1]], sample_rate=sample_rate, n_samples=len(audio)
         )
 
-    fit = types.ModuleType("spectralot.estimate.fit")
-    fit.fit_note = fit_note
-    monkeypatch.setitem(sys.modules, "spectralot.estimate.fit", fit)
-    return made
+    monkeypatch.setattr("spectralot.estimate.fit.fit_note", fit_note)
 
 
 @pytest.fixture
@@ -55,145 +42,8 @@ def wav(path, n_samples=400, rate=RATE, **options):
     sf.write(path, np.linspace(-0.5, 0.5, n_samples), rate, **options)
 
 
-def run(*args):
-    return call("estimate", *args)
-
-
 def call(*args):
     return CliRunner().invoke(main, list(map(str, args)))
-
-
-def test_writes_both_files_beside_the_input(folder, calls):
-    (folder / "in").mkdir()
-    wav(folder / "in" / "a.b.wav")
-    result = run("in/a.b.wav")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "in/a.b.wav -> in/a.b.f0.csv, in/a.b.npz (residual -31.0 dB)\n"
-    assert sorted(os.listdir("in")) == ["a.b.f0.csv", "a.b.npz", "a.b.wav"]
-    lines = (folder / "in" / "a.b.f0.csv").read_text().splitlines()
-    assert lines[:2] == ["time,frequency,confidence", "0.000,220.000,1.000000"]
-    assert HarmonicTracks.load_npz("in/a.b.npz").n_samples == 400
-
-
-def test_output_folder_is_made_and_options_reach_the_fit(folder, calls):
-    wav("a.wav", subtype="PCM_24")
-    sf.write("b.flac", np.full((300, 2), [0.25, 0.75]), 44100)
-    sf.write("c.wav", np.zeros(200), 11127, subtype="FLOAT")
-    result = run("-q", "a.wav", "b.flac", "c.wav", "-o", "new/out", "--fmin", "50", "--fmax", 900)
-    assert (result.exit_code, result.output) == (0, "")
-    assert [rate for _, rate, _ in calls] == [8000, 44100, 11127]
-    assert all(options == {"fmin": 50.0, "fmax": 900.0} for *_, options in calls)
-    np.testing.assert_array_equal(calls[1][0], np.full(300, 0.5))
-    assert sorted(os.listdir("new/out")) == sorted(
-        f"{name}.{suffix}" for name in "abc" for suffix in ("f0.csv", "npz")
-    )
-    assert sorted(os.listdir()) == ["a.wav", "b.flac", "c.wav", "new"]
-
-
-def test_each_failed_file_gets_one_line_and_the_rest_goes_on(folder, calls):
-    wav("good.wav")
-    wav("cut.wav")
-    cut = (folder / "cut.wav").read_bytes()
-    (folder / "cut.wav").write_bytes(cut[:-100])
-    (folder / "text.wav").write_text("no audio")
-    (folder / "none.wav").write_bytes(b"")
-    (folder / "sub.wav").mkdir()
-    wav("short.wav", 7)
-    wav("empty.wav", 0)
-    sf.write("nan.wav", np.array([0.0, np.nan], np.float32), RATE, subtype="FLOAT")
-    bad = ["cut", "text", "none", "sub", "gone", "short", "empty", "nan"]
-    result = run(*[f"{name}.wav" for name in bad], "good.wav", "-o", "out")
-    assert result.exit_code == 1
-    assert result.stdout == "good.wav -> out/good.f0.csv, out/good.npz (residual -31.0 dB)\n"
-    assert result.stderr.splitlines() == [
-        "cannot read cut.wav: it is cut short: its header declares 800 bytes of sound, "
-        "the file holds 700",
-        "cannot read text.wav: Format not recognised",
-        "cannot read none.wav: Format not recognised",
-        "cannot read sub.wav: Is a directory",
-        "cannot read gone.wav: No such file or directory",
-        "short.wav: audio must have at least 64 samples, got 7",
-        "cannot read empty.wav: it holds no samples",
-        "cannot read nan.wav: samples must be finite, got nan at sample 1",
-    ]
-    assert sorted(os.listdir("out")) == ["good.f0.csv", "good.npz"]
-
-
-@pytest.mark.parametrize("existing", ["a.f0.csv", "a.npz"])
-def test_existing_results_are_kept_unless_told(folder, calls, existing):
-    wav("a.wav")
-    (folder / existing).write_text("mine")
-    result = run("a.wav")
-    assert result.exit_code == 1
-    assert result.output == (
-        f"a.wav: cannot write {existing}: it exists already; set overwrite to replace it\n"
-    )
-    assert calls == []  # nothing is fitted in vain
-    assert (folder / existing).read_text() == "mine"
-    assert sorted(os.listdir()) == sorted(["a.wav", existing])
-
-    assert run("a.wav", "--overwrite").exit_code == 0
-    assert HarmonicTracks.load_npz("a.npz").n_samples == 400
-    assert sorted(os.listdir()) == ["a.f0.csv", "a.npz", "a.wav"]
-
-
-def test_no_half_of_a_result_is_left(folder, calls, monkeypatch):
-    wav("a.wav")
-
-    def fail(self, path):
-        path.write_text("half")
-        raise ParameterError("disk full")
-
-    monkeypatch.setattr(HarmonicTracks, "save_npz", fail)
-    result = run("a.wav")
-    assert (result.exit_code, result.output) == (1, "a.wav: disk full\n")
-    assert os.listdir() == ["a.wav"]
-
-
-@pytest.mark.parametrize(
-    ("files", "where"),
-    [
-        (["a.wav", "a.flac"], "a.f0.csv"),
-        (["a.wav", "a.wav"], "a.f0.csv"),
-        (["a.wav", "sub/../a.wav"], "sub/../a.f0.csv"),
-        (["a.wav", "sub/a.wav", "-o", "out"], "out/a.f0.csv"),
-    ],
-)
-def test_two_inputs_with_one_output_are_refused(folder, calls, files, where):
-    (folder / "sub").mkdir()
-    for name in ("a.wav", "a.flac", "sub/a.wav"):
-        wav(name)
-    result = run(*files)
-    assert result.exit_code == 2
-    assert result.output == f"Error: {files[0]} and {files[1]} would both write {where}\n"
-    assert calls == [] and not (folder / "out").exists()
-
-
-def test_output_folder_that_cannot_be_made_is_one_line(folder, calls):
-    wav("a.wav")
-    (folder / "file").write_text("")
-    result = run("a.wav", "-o", "file/out")
-    assert result.exit_code == 1
-    assert result.output == "a.wav: cannot make the folder file/out: Not a directory\n"
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        ([], "Missing argument 'FILE...'"),
-        (["a.wav", "--fmin", "0"], "0.0 is not in the range x>0"),
-        (["a.wav", "--fmin", "high"], "'high' is not a valid float"),
-        (["a.wav", "--fmin", "50", "--fmax", "50"], "--fmin must be below --fmax, got 50 and 50"),
-        (["a.wav", "-o", "a.wav"], "Directory 'a.wav' is a file"),
-        (["a.wav", "--loud"], "No such option"),
-    ],
-)
-def test_wrong_usage_exits_2(folder, calls, args, message):
-    wav("a.wav")
-    result = run(*args)
-    assert result.exit_code == 2
-    assert message in result.output
-    assert os.listdir() == ["a.wav"]
 
 
 def test_version_and_help():
@@ -217,40 +67,6 @@ def test_help_imports_nothing_heavy(command):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Usage" in done.stdout
-
-
-def _read_all(descriptor):
-    """What a pseudo-terminal was sent, once its other end is closed."""
-    parts = []
-    try:
-        while part := os.read(descriptor, 4096):
-            parts.append(part)
-    except OSError:  # so Linux says that this is all
-        pass
-    os.close(descriptor)
-    return b"".join(parts).decode()
-
-
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
-@pytest.mark.parametrize("quiet", [False, True])
-def test_bar_is_drawn_on_a_terminal_only(folder, calls, monkeypatch, quiet):
-    """Standard error is a terminal here, standard output is not: results keep to their pipe."""
-    for name in ("a.wav", "b.wav"):
-        wav(name)
-    reader, writer = os.openpty()
-    monkeypatch.setenv("TERM", "xterm")
-    with os.fdopen(writer, "w") as terminal, open("out.txt", "w") as out:
-        monkeypatch.setattr(sys, "stderr", terminal)
-        monkeypatch.setattr(sys, "stdout", out)
-        with pytest.raises(SystemExit) as exit_:
-            main(["estimate", "a.wav", "gone.wav", "b.wav", *(["-q"] if quiet else [])])
-        monkeypatch.undo()
-    drawn = _read_all(reader)
-    assert exit_.value.code == 1
-    assert "cannot read gone.wav: No such file or directory" in drawn
-    assert ("3/3" in drawn) is not quiet
-    results = (folder / "out.txt").read_text().splitlines()
-    assert [line.split(" ->")[0] for line in results] == ([] if quiet else ["a.wav", "b.wav"])
 
 
 @pytest.fixture
@@ -388,7 +204,7 @@ def test_landscape_hears_its_options(folder):
     assert "tone of 220 Hz, 8 harmonics 1/k, pink noise at 3 dB" in seen.values()
 
 
-def test_landscape_of_a_file(folder, calls):
+def test_landscape_of_a_file(folder, fit):
     """The stand-in for the fit finds 220 Hz with two harmonics of amplitude 0.1."""
     t = np.arange(8000) / RATE
     tone = 0.1 * np.sin(2 * np.pi * 220 * t) + 0.1 * np.sin(4 * np.pi * 220 * t)

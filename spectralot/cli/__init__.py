@@ -1,0 +1,25 @@
+"""Command line: parse, call, print.
+
+Everything heavy is imported inside the commands, so that ``--help`` answers at once.
+"""
+
+import os
+
+import click
+
+from .. import __version__
+from .compare import compare
+from .estimate import estimate
+from .landscape import landscape
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="spectralot")
+def main():
+    """Read f0 and harmonic amplitudes out of recordings; compare spectra by transport."""
+    # threads that spin while they wait take the processor from others; read as Numba starts
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+for command in (estimate, compare, landscape):
+    main.add_command(command)

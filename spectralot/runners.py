@@ -1,0 +1,226 @@
+"""Where many jobs are done: in this process, in several, or on a dask cluster."""
+
+import os
+import signal
+import threading
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import active_children, get_context, parent_process
+
+from .checks import ParameterError
+from .corpus import estimate_file
+
+_DIED = "the process that worked on it died, more than once"
+_PATIENCE_S = 10  # with a scheduler that does not answer
+
+
+def run_jobs(jobs, *, n_processes=1, address=None, work=estimate_file):
+    """Do every job, and say of each what became of it; none stops the others.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        What is to be done. Standard input is read by this process in any case, and first.
+    n_processes : int
+        Processes to work in; 1 is this one. They share out Numba's threads.
+    address : str, optional
+        A dask scheduler to hand the jobs to instead, such as "tcp://host:8786". Its workers must
+        see the same files; paths are made absolute.
+    work : callable
+        Takes a job and returns its outcome; other processes must be able to import it.
+
+    Yields
+    ------
+    job : Job
+        As it was given. One process keeps the order of the jobs; else they come as they finish.
+    outcome : Summary or str
+        What `work` returned, or in one line why it failed.
+
+    Raises
+    ------
+    ParameterError
+        If the package distributed is not installed, or the scheduler does not answer.
+
+    Notes
+    -----
+    A process that dies takes at most the files with it that were being worked on. Each of them is
+    tried once more, alone; dask tries again by itself. Whoever stops iterating stops the work:
+    processes give up at once, and leave no half of a result.
+
+    Examples
+    --------
+    >>> from spectralot.corpus import Job
+    >>> [outcome for _, outcome in run_jobs([Job("gone.wav", None)])]
+    ['cannot read gone.wav: No such file or directory']
+    """
+    here, elsewhere = [], list(jobs)
+    n_processes = min(n_processes, len(elsewhere))
+    if address is None and n_processes <= 1:
+        here, elsewhere = elsewhere, []
+    else:
+        here = [job for job in elsewhere if job.file == "-"]
+        elsewhere = [job for job in elsewhere if job.file != "-"]
+    for job in here:
+        yield job, _attempt(work, job)
+    if elsewhere and address is not None:
+        yield from _on_dask(elsewhere, address, work)
+    elif elsewhere:
+        yield from _in_processes(elsewhere, n_processes, work)
+
+
+def _attempt(work, job):
+    """Return what `work` gives, or one line."""
+    try:
+        return work(job)
+    except (ParameterError, MemoryError) as error:
+        return str(error) or "not enough memory"
+    except Exception as error:  # a fault of ours costs this file, not the night's work
+        return " ".join(f"unexpected {type(error).__name__}: {error}".split())
+
+
+def _in_processes(jobs, n_processes, work):
+    waiting, suspects = deque(jobs), deque()
+    n_threads = max(1, _n_threads() // n_processes)
+    while waiting or suspects:
+        # any of those at work may have broken the pool: alone, each shows whether it was the one
+        queue, size = (suspects, 1) if suspects else (waiting, min(n_processes, len(waiting)))
+        running, finished = {}, []
+        with _pool(size, n_threads) as pool:
+            try:
+                while queue or running:
+                    while queue and len(running) < size:
+                        future = pool.submit(_attempt_in_worker, work, queue[0])
+                        running[future] = queue.popleft()
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        outcome = future.result()
+                        yield running.pop(future), outcome
+            except BrokenProcessPool:
+                finished = [future for future in running if future.exception() is None]
+        for future in finished:
+            yield running.pop(future), future.result()
+        if queue is suspects:
+            for job in running.values():
+                yield job, _DIED
+        else:
+            suspects.extend(running.values())
+
+
+def n_cores():
+    """Return how many cores this process may use.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _n_threads():
+    """Return how many threads Numba would use."""
+    told = os.environ.get("NUMBA_NUM_THREADS", "")
+    return int(told) if told.isdecimal() else n_cores()
+
+
+@contextmanager
+def _pool(size, n_threads):
+    """Yield a pool of fresh processes; stop them if the block fails or is left."""
+    others = set(active_children())
+    # Numba's threads do not survive a fork
+    pool = ProcessPoolExecutor(size, get_context("spawn"), _start_worker, (n_threads,))
+    try:
+        yield pool
+    except BaseException:
+        for process in set(active_children()) - others:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Stopped(BaseException):
+    """This worker is to go; whoever has half a file removes it."""
+
+
+_at_work = False
+
+
+def _start_worker(n_threads):
+    os.environ["NUMBA_NUM_THREADS"] = str(n_threads)  # read when Numba is imported, which is later
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the first process decides
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_outlive_nobody, daemon=True).start()
+
+
+def _leave(*_):
+    if _at_work:
+        raise _Stopped
+    os._exit(1)
+
+
+def _outlive_nobody():
+    """Leave when the process that started this one is gone, however it went."""
+    parent_process().join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _attempt_in_worker(work, job):
+    global _at_work
+    _at_work = True
+    try:
+        return _attempt(work, job)
+    except _Stopped:
+        os._exit(1)
+    finally:
+        _at_work = False
+
+
+def _on_dask(jobs, address, work):
+    try:
+        from distributed import Client, KilledWorker, as_completed
+    except ImportError:
+        raise ParameterError(
+            "a dask cluster needs the package distributed: pip install 'spectralot[dask]'"
+        ) from None
+    try:
+        client = Client(address, timeout=_PATIENCE_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterError(f"cannot reach a dask scheduler at {address}: {reason}") from None
+    with client:
+        elsewhere = [_absolute(job) for job in jobs]
+        futures = client.map(_attempt_on_dask, [work] * len(jobs), elsewhere, pure=False)
+        job_of = {future.key: job for future, job in zip(futures, jobs, strict=True)}
+        finished = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
+        for future, outcome in finished:
+            if future.status != "finished":
+                error = outcome[1] if isinstance(outcome, tuple) else outcome
+                died = isinstance(error, KilledWorker)
+                outcome = _DIED if died else " ".join(f"dask: {error}".split())
+            yield job_of[future.key], outcome
+
+
+def _absolute(job):
+    """The same job for a process in another folder."""
+    stem = None if job.stem is None else os.path.abspath(job.stem)
+    return replace(job, file=os.path.abspath(job.file), stem=stem)
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _attempt_on_dask(work, job):
+    """Do a job in a worker, on as many threads as dask gave it."""
+    import numba
+    from distributed import get_worker
+
+    # parallel kernels must not be called from several Python threads at once
+    with _one_at_a_time:
+        numba.set_num_threads(min(get_worker().state.nthreads, numba.config.NUMBA_NUM_THREADS))
+        return _attempt(work, job)

@@ -1,0 +1,42 @@
+"""An estimator that costs nothing and finds 220 Hz from the second frame on.
+
+This module can stand in the place of `spectralot.estimate.estimator`, in other processes too.
+7 samples are too short for it, and silence has no voice.
+"""
+
+import sys
+
+import numpy as np
+
+from spectralot import HarmonicTracks, ParameterError
+
+calls = []
+
+
+class HarmonicEstimator:
+    def __init__(self, **settings):
+        self.settings = settings
+
+    def estimate_blocks(self, blocks, sample_rate):
+        blocks = list(blocks)
+        sizes, audio = [len(block) for block in blocks], np.concatenate(blocks)
+        calls.append(
+            {"settings": self.settings, "blocks": sizes, "rate": sample_rate, "audio": audio}
+        )
+        if len(audio) == 7:
+            raise ParameterError("audio must have at least 64 samples, got 7")
+        bare = self.settings.get("n_harmonics") == 0
+        return HarmonicTracks(
+            time_s=np.arange(4) * 0.01,
+            f0_hz=np.full(4, 220.0),
+            confidence=np.array([0.2, 1, 1, 1]) * audio.any(),
+            amplitudes=None if bare else np.full((4, 2), 0.1),
+            phases=None if bare else np.zeros((4, 2)),
+            sample_rate=sample_rate,
+            n_samples=len(audio),
+        )
+
+
+def install():
+    """Take the estimator's place for good: for processes that end with the test."""
+    sys.modules["spectralot.estimate.estimator"] = sys.modules[__name__]
