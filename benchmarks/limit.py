@@ -115,7 +115,7 @@ def curve(estimate, rng, f0_hz, n_harmonics, n, trials, slope=False):
         out["gross"].append(float(np.mean(np.abs(error) > 50)))
         inside = np.abs(error) <= 1.96 * std
         out["coverage"].append(None if np.isnan(std).any() else float(np.mean(inside)))
-    return out
+    return {k: [v if v is None else float(f"{v:.5g}") for v in column] for k, column in out.items()}
 
 
 def threshold_db(result):
