@@ -196,7 +196,7 @@ def _in_folder(folder):
     for path, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [
-            (file := os.path.join(path, name), _place(file, folder))
+            (file := _join(path, name), _place(file, folder))
             for name in sorted(names)
             if os.path.splitext(name)[1].lower() in SUFFIXES and _is_source(name)
         ]
@@ -212,6 +212,10 @@ def _matching(pattern):
         if os.path.isfile(path) and _is_source(os.path.basename(path)):
             found.append((path, _place(path, root or ".")))
     return found
+
+
+def _join(path, name):
+    return name if path == "." else os.path.join(path, name).removeprefix("./")
 
 
 def _is_source(name):

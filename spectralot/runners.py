@@ -11,7 +11,7 @@ from dataclasses import replace
 from multiprocessing import active_children, get_context, parent_process
 
 from .checks import ParameterError
-from .corpus import estimate_file
+from .corpus import Job, Summary, estimate_file
 
 _DIED = "the process that worked on it died, more than once"
 _PATIENCE_S = 10  # with a scheduler that does not answer
@@ -28,7 +28,8 @@ def run_jobs(jobs, *, n_processes=1, address=None, work=estimate_file):
         Processes to work in; 1 is this one. They share out Numba's threads.
     address : str, optional
         A dask scheduler to hand the jobs to instead, such as "tcp://host:8786". Its workers must
-        see the same files; paths are made absolute.
+        see the same files; paths are made absolute. A job whose results all exist is skipped unless
+        it may replace them: workers that die leave it open how far they got.
     work : callable
         Takes a job and returns its outcome; other processes must be able to import it.
 
@@ -82,7 +83,7 @@ def _attempt(work, job):
 
 
 def _in_processes(jobs, n_processes, work):
-    waiting, suspects = deque(jobs), deque()
+    waiting, suspects = deque((job, None) for job in jobs), deque()
     n_threads = max(1, _n_threads() // n_processes)
     while waiting or suspects:
         # any of those at work may have broken the pool: alone, each shows whether it was the one
@@ -92,21 +93,30 @@ def _in_processes(jobs, n_processes, work):
             try:
                 while queue or running:
                     while queue and len(running) < size:
-                        future = pool.submit(_attempt_in_worker, work, queue[0])
-                        running[future] = queue.popleft()
+                        job, sent = queue[0]
+                        sent = sent or _with_leave(job)
+                        running[pool.submit(_attempt_in_worker, work, sent)] = job, sent
+                        queue.popleft()
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
                         outcome = future.result()
-                        yield running.pop(future), outcome
+                        yield running.pop(future)[0], outcome
             except BrokenProcessPool:
                 finished = [future for future in running if future.exception() is None]
         for future in finished:
-            yield running.pop(future), future.result()
+            yield running.pop(future)[0], future.result()
         if queue is suspects:
-            for job in running.values():
+            for job, _ in running.values():
                 yield job, _DIED
         else:
             suspects.extend(running.values())
+
+
+def _with_leave(job):
+    """The same job, free to replace what an attempt of it has written whose word was lost."""
+    if any(map(os.path.lexists, job.outputs)):
+        return job
+    return replace(job, options=replace(job.options, overwrite=True, skip_existing=False))
 
 
 def n_cores():
@@ -194,22 +204,26 @@ def _on_dask(jobs, address, work):
         reason = " ".join(str(error).split())
         raise ParameterError(f"cannot reach a dask scheduler at {address}: {reason}") from None
     with client:
-        elsewhere = [_absolute(job) for job in jobs]
+        elsewhere = [_for_cluster(job) for job in jobs]
         futures = client.map(_attempt_on_dask, [work] * len(jobs), elsewhere, pure=False)
         job_of = {future.key: job for future, job in zip(futures, jobs, strict=True)}
         finished = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
         for future, outcome in finished:
-            if future.status != "finished":
+            job = job_of[future.key]
+            if isinstance(outcome, Summary):  # paths as this process was told
+                outcome = replace(outcome, outputs=job.outputs)
+            elif future.status != "finished":
                 error = outcome[1] if isinstance(outcome, tuple) else outcome
                 died = isinstance(error, KilledWorker)
                 outcome = _DIED if died else " ".join(f"dask: {error}".split())
-            yield job_of[future.key], outcome
+            yield job, outcome
 
 
-def _absolute(job):
-    """The same job for a process in another folder."""
+def _for_cluster(job):
+    """The same job for a process in another folder, which may be told twice."""
     stem = None if job.stem is None else os.path.abspath(job.stem)
-    return replace(job, file=os.path.abspath(job.file), stem=stem)
+    options = replace(job.options, skip_existing=not job.options.overwrite)
+    return Job(os.path.abspath(job.file), stem, options)
 
 
 _one_at_a_time = threading.Lock()

@@ -254,8 +254,7 @@ def test_wrong_usage_exits_2(folder, estimator, args, message):
         ([], 1, None, False),
         (["-j", "3"], 3, None, False),
         (["-j", "0", "--skip-existing"], "cores", None, True),
-        (["--dask", "tcp://x:1"], 1, "tcp://x:1", True),
-        (["--dask", "tcp://x:1", "--overwrite"], 1, "tcp://x:1", False),
+        (["--dask", "tcp://x:1"], 1, "tcp://x:1", False),
     ],
 )
 def test_where_the_work_is_done(folder, monkeypatch, args, n_processes, address, skips):

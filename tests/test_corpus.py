@@ -47,6 +47,11 @@ def test_words_mean_files_folders_patterns_and_standard_input(folder):
     ]
 
 
+def test_the_folder_one_stands_in_adds_nothing_to_names(folder):
+    touch("b.wav", "z/c.wav")
+    assert find_recordings(["."]) == ([("b.wav", "b"), ("z/c.wav", "z/c")], [])
+
+
 def test_patterns_keep_the_place_below_their_fixed_part(folder):
     touch("in/b.wav", "in/z/c.wav", "in/z/y/d.wav", "in/z/c.model.wav")
     for pattern, places in (

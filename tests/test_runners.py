@@ -33,6 +33,11 @@ def work(job):
             part.write_text("half")
             mark.write_text("at work")
             time.sleep(60)
+    if kind == "lost" and not mark.exists():  # dies with all done, and nothing said
+        stand_in.install()
+        estimate_file(job)
+        mark.write_text("was here")
+        os.kill(os.getpid(), signal.SIGKILL)
     if kind == "who":
         mark.write_text(f"{os.getpid()} {os.environ['NUMBA_NUM_THREADS']}")
     stand_in.install()
@@ -56,9 +61,9 @@ def jobs_of(*names, **options):
 TOO_SHORT = "audio must have at least 64 samples, got 7"
 
 
-def done(*names, root=""):
+def done(*names):
     """What becomes of recordings that go well."""
-    outputs = {name: (f"{root}{name}.f0.csv", f"{root}{name}.npz") for name in names}
+    outputs = {name: (f"{name}.f0.csv", f"{name}.npz") for name in names}
     return {f"{name}.wav": Summary(both, False, 0.75, 220.0) for name, both in outputs.items()}
 
 
@@ -102,12 +107,31 @@ def test_processes_share_the_work_and_the_threads(folder, expected_csv, monkeypa
     assert process != str(os.getpid()) and threads == "3"
 
 
-def test_a_process_that_dies_costs_only_its_file(folder, expected_csv):
-    names = ("a", "b", "once", "c", "d")
-    found = outcomes(jobs_of(*names[:2], "deadly", *names[2:]), n_processes=2)
-    assert found.pop("deadly.wav") == "the process that worked on it died, more than once"
-    assert found == done(*names) and Path("once.mark").exists()
-    assert all(Path(f"{name}.f0.csv").read_text() == expected_csv for name in names)
+@pytest.mark.parametrize("fatal", ["deadly", "once"])
+def test_a_process_that_dies_costs_at_most_its_file(folder, expected_csv, fatal):
+    found = outcomes(jobs_of("a", "b", fatal, "c", "d"), n_processes=2)
+    assert Path(f"{fatal}.mark").exists()
+    if fatal == "deadly":
+        assert found.pop("deadly.wav") == "the process that worked on it died, more than once"
+    assert found == done(*"abcd", *["once"] * (fatal == "once"))
+    assert all(Path(f"{name}.f0.csv").read_text() == expected_csv for name in "abcd")
+
+
+def test_what_a_process_finished_before_it_died_is_its_own_to_replace(folder, expected_csv):
+    jobs = jobs_of("kept", "lost", "had")
+    Path("kept.npz").write_text("mine")
+    Path("had.f0.csv").write_text("mine")
+    found = outcomes(jobs, n_processes=2)
+    assert Path("lost.mark").exists()
+    exists = "it exists already; set overwrite to replace it"
+    assert found == {
+        **done("lost"),
+        "kept.wav": f"cannot write kept.npz: {exists}",
+        "had.wav": f"cannot write had.f0.csv: {exists}",
+    }
+    assert Path("kept.npz").read_text() == Path("had.f0.csv").read_text() == "mine"
+    found = outcomes(jobs_of("lost", skip_existing=True) * 2, n_processes=2)
+    assert found["lost.wav"].skipped
 
 
 def test_standard_input_stays_in_this_process(folder, estimator, monkeypatch):
@@ -162,25 +186,32 @@ def cluster():
         yield cluster.scheduler_address
 
 
+def written(outcomes):
+    """The results' names. What a worker finished just before it died comes back as skipped."""
+    return {file: getattr(outcome, "outputs", outcome) for file, outcome in outcomes.items()}
+
+
 def test_a_cluster_finishes_though_a_worker_is_killed(folder, expected_csv, cluster):
     names = ("a", "once", *"bcdefg")
-    jobs = jobs_of(*names, "refused", skip_existing=True)
+    jobs = jobs_of(*names, "refused")
     found = outcomes(jobs, address=cluster)
     assert Path("once.mark").exists()
     assert found.pop("refused.wav") == TOO_SHORT
-    assert found == done(*names, root=f"{folder}/")
+    assert written(found) == written(done(*names)) and found["once.wav"].voiced_share == 0.75
     assert all(Path(f"{name}.f0.csv").read_text() == expected_csv for name in names)
+    before = [os.stat(f"{name}.npz") for name in names]
     again = outcomes(jobs, address=cluster)
     assert again.pop("refused.wav") == TOO_SHORT
     assert all(outcome.skipped for outcome in again.values()) and len(again) == len(names)
+    assert [os.stat(f"{name}.npz") for name in names] == before
+    anew = outcomes(jobs_of("a", overwrite=True), address=cluster)
+    assert anew == done("a")
 
 
 def test_a_file_that_kills_every_worker_is_one_line(folder, cluster):
     found = outcomes(jobs_of("a", "deadly"), address=cluster)
-    assert found == {
-        **done("a", root=f"{folder}/"),
-        "deadly.wav": "the process that worked on it died, more than once",
-    }
+    assert found.pop("deadly.wav") == "the process that worked on it died, more than once"
+    assert written(found) == written(done("a"))
 
 
 def test_a_scheduler_that_is_not_there_is_one_line(monkeypatch):

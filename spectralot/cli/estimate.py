@@ -177,8 +177,6 @@ def _options(context, wanted, to_text):
         settings={name: value for name, value in settings.items() if value is not None},
         **{name: wanted[name] for name in same},
     )
-    if context.params["address"] is not None and not options.overwrite:
-        options = replace(options, skip_existing=True)
     return replace(options, formats=("csv",)) if to_text else options
 
 
