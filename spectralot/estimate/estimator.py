@@ -1,0 +1,519 @@
+"""HarmonicEstimator: f0, voicing, amplitudes and their errors, of any recording, in blocks.
+
+The sound is worked through in chunks of frames on a grid that does not depend on how it arrives:
+whole, in blocks or as a file, the numbers are the same. Each chunk is decided when the frames of
+`AHEAD_S` after it are known.
+
+Names: N samples, T frames, C candidates, H harmonics.
+"""
+
+import numpy as np
+from scipy.signal import firwin
+
+from .. import checks
+from .._version import __version__
+from ..checks import ParameterError
+from ..cpu import candidates as cpu
+from ..cpu import warp
+from ..tracks import HarmonicTracks
+from . import octaves, voicing
+from .candidates import FLOOR_SPAN, FLOOR_STEP_S, STEP_CENTS, Candidates
+from .harmonic_partials import read_partials
+from .refine import LONGEST_WINDOW_S, refine
+
+__all__ = ["HarmonicEstimator"]
+
+LOWEST_RATE = 14000.0  # to which the sound is decimated before f0 is looked for
+CHUNK_S, AHEAD_S, MARGIN_S = 4.0, 6.0, 0.5
+BATCH = 64  # frames whose salience is found at once
+MOVE_PER_CENT, LEAP = 0.0012, 2.0  # costs of the track, in seconds of full salience times 100
+RATIOS = (0.5, 1.0, 2.0, 3.0)  # of the octave report
+LATE_S = 0.032  # after its time is a frame measured that is not centred
+MOST_HARMONICS = 40
+LEVEL_S = 0.02
+BLOCK = 1 << 19
+
+
+class HarmonicEstimator:
+    """Estimate f0 and every harmonic of recordings.
+
+    Parameters
+    ----------
+    step_ms : float, optional
+        Time between frames in ms; default 10. Either this or `hop_length`.
+    hop_length : float, optional
+        Time between frames in samples, not necessarily whole.
+    fmin, fmax : float, optional
+        Lowest and highest f0 in Hz. Default 20 to 5000, or 0.45 times the sample rate if that is
+        lower; any `fmax` up to there may be asked for.
+    n_harmonics : int or "auto"
+        Harmonics whose amplitudes are measured; 0: f0 and voicing only. "auto": as many as lie
+        below half the sample rate, at most 40.
+    viterbi : bool
+        Find the best track through all frames; else each frame decides alone.
+    voicing_threshold : float
+        Confidence from which a frame is voiced, from 0 to 1.
+    silence_db : float
+        Frames that lie this far below the loud ones (95th percentile of the level) have no pitch.
+    center : bool
+        Frame i is centred at i steps. If false, it is measured 32 ms later, as if a window of
+        64 ms began there; only frames whose window fits are given, without amplitudes.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule.
+
+    Notes
+    -----
+    Candidates: a SWIPE'-like sum over harmonics [1]_ on windows that adapt to the candidate, less
+    noise, times the normalised autocorrelation; an exact Viterbi search over f0 whose costs do not
+    depend on the step; octaves settled over whole notes; then instantaneous frequencies of ten
+    partials along the track itself, until it lies where they are. Derivation and what each part
+    is worth: docs/derivations/estimator.md.
+
+    References
+    ----------
+    .. [1] Camacho and Harris, *A sawtooth waveform inspired pitch estimator for speech and music*,
+       J. Acoust. Soc. Am. 124(3), 2008.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralot import HarmonicEstimator
+    >>> t = np.arange(16000) / 16000
+    >>> audio = sum(np.sin(2 * np.pi * h * 220.5 * t) / h for h in range(1, 6))
+    >>> tracks = HarmonicEstimator().estimate(audio, 16000)
+    >>> round(float(np.median(tracks.f0_hz)), 2)
+    220.5
+    """
+
+    def __init__(
+        self,
+        *,
+        step_ms=None,
+        hop_length=None,
+        fmin=20.0,
+        fmax=None,
+        n_harmonics="auto",
+        viterbi=True,
+        voicing_threshold=0.5,
+        silence_db=-60.0,
+        center=True,
+    ):
+        if step_ms is not None and hop_length is not None:
+            raise ParameterError(
+                f"step_ms and hop_length exclude each other, got {step_ms!r} and {hop_length!r}"
+            )
+        self.hop_length = hop_length
+        if hop_length is None:
+            step_ms = checks.number("step_ms", 10.0 if step_ms is None else step_ms, above=0)
+        else:
+            self.hop_length = checks.number("hop_length", hop_length, above=0)
+        self.step_ms = step_ms
+        self.fmin = checks.number("fmin", fmin, minimum=10)
+        self.fmax = None if fmax is None else checks.number("fmax", fmax, above=0)
+        if self.fmax is not None and self.fmax <= self.fmin:
+            raise ParameterError(f"fmin must be below fmax, got {self.fmin:g} and {self.fmax:g}")
+        self.n_harmonics = n_harmonics
+        if n_harmonics != "auto":
+            self.n_harmonics = checks.integer("n_harmonics", n_harmonics, 0)
+        self.viterbi, self.center = bool(viterbi), bool(center)
+        self.voicing_threshold = checks.number("voicing_threshold", voicing_threshold, minimum=0)
+        if self.voicing_threshold > 1:
+            raise ParameterError(
+                f"voicing_threshold must be at most 1, got {self.voicing_threshold:g}"
+            )
+        self.silence_db = checks.number("silence_db", silence_db)
+        self._candidates = {}
+
+    def __repr__(self):
+        fields = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        return f"HarmonicEstimator({', '.join(f'{n}={v!r}' for n, v in fields.items())})"
+
+    def estimate(self, audio, sample_rate):
+        """Estimate f0, voicing and harmonics of one recording.
+
+        Parameters
+        ----------
+        audio : array_like, shape (N,)
+            Samples; worked on as float32.
+        sample_rate : float
+            Samples per second, in Hz.
+
+        Returns
+        -------
+        HarmonicTracks
+            T = 1 + floor(N / hop) frames. The best guess of f0 stands in every frame;
+            amplitudes are 0 where there is no pitch.
+
+        Raises
+        ------
+        ParameterError
+            If the audio is empty or not finite, or the sample rate breaks its rule.
+        """
+        audio = checks.float_array("audio", audio, 1, dtype=np.float32)
+        blocks = (audio[start : start + BLOCK] for start in range(0, len(audio), BLOCK))
+        return self.estimate_blocks(blocks, sample_rate)
+
+    def estimate_blocks(self, blocks, sample_rate):
+        """Estimate one recording that arrives in blocks, in memory that does not grow with it.
+
+        Parameters
+        ----------
+        blocks : iterable of array_like, shape (n,)
+            Consecutive stretches of the samples, of any lengths.
+        sample_rate : float
+            Samples per second, in Hz.
+
+        Returns
+        -------
+        HarmonicTracks
+            The same numbers as of the whole in one piece.
+
+        Raises
+        ------
+        ParameterError
+            If the audio is empty or not finite, or the sample rate breaks its rule.
+        """
+        sample_rate = checks.number("sample_rate", sample_rate, above=0)
+        stream = _Stream(self, sample_rate)
+        for block in blocks:
+            if len(block):
+                stream.push(checks.float_array("audio", block, 1, dtype=np.float32))
+        return stream.finish()
+
+    def _prepared(self, sample_rate):
+        """Candidates for a sample rate, kept for the next recording."""
+        fmax = min(5000.0, 0.45 * sample_rate) if self.fmax is None else self.fmax
+        if not self.fmin < fmax <= 0.45 * sample_rate:
+            raise ParameterError(
+                f"fmin and fmax must be fmin < fmax <= {0.45 * sample_rate:g} Hz (0.45 times the "
+                f"sample rate), got {self.fmin:g} and {fmax:g}"
+            )
+        if sample_rate not in self._candidates:
+            factor = max(1, int(sample_rate / max(LOWEST_RATE, 2.4 * fmax)))
+            candidates = Candidates(sample_rate / factor, self.fmin, fmax)
+            self._candidates[sample_rate] = factor, candidates
+        return self._candidates[sample_rate]
+
+
+class _Growing:
+    """The newest stretch of a sequence too long to hold."""
+
+    def __init__(self, first=0):
+        self.first, self.data = first, np.zeros(0, np.float32)
+
+    @property
+    def end(self):
+        return self.first + len(self.data)
+
+    def append(self, data):
+        self.data = np.concatenate([self.data, data])
+
+    def forget(self, before):
+        drop = min(max(0, int(before) - self.first), len(self.data))
+        if drop > len(self.data) // 2:  # seldom, so that copying does not add up
+            self.first, self.data = self.first + drop, self.data[drop:].copy()
+
+
+class _Stream:
+    """One recording on its way through: salience, track, octaves, refinement, partials."""
+
+    def __init__(self, estimator, sample_rate):
+        self.estimator, self.sample_rate = estimator, sample_rate
+        self.factor, self.candidates = estimator._prepared(sample_rate)
+        if estimator.hop_length is None:
+            self.hop = estimator.step_ms * sample_rate / 1000
+        else:
+            self.hop = estimator.hop_length
+        if self.hop < 1:
+            raise ParameterError(f"a step must be at least one sample, got {self.hop:g}")
+        self.step_s, self.rate = self.hop / sample_rate, self.candidates.rate
+        self.late = 0.0 if estimator.center else LATE_S * sample_rate
+        n = estimator.n_harmonics
+        self.n_harmonics = MOST_HARMONICS if n == "auto" else n
+        if not estimator.center:
+            self.n_harmonics = 0
+        self.taps = np.ones(1, np.float32)
+        if self.factor > 1:
+            self.taps = firwin(24 * self.factor + 1, 0.92 / self.factor, window=("kaiser", 6.0))
+            self.taps = self.taps.astype(np.float32)
+        # zeros stand before the sound, so that filters need no edges
+        self.lead = 12 * self.factor if self.factor > 1 else 0
+        self.audio, self.x = _Growing(-self.lead), _Growing()
+        self.audio.append(np.zeros(self.lead, np.float32))
+        self.n_samples, self.n_frames, self.closed = 0, None, False
+        self.frames_of = lambda seconds: BATCH * max(1, round(seconds / self.step_s / BATCH))
+        self.chunk, self.ahead = self.frames_of(CHUNK_S), self.frames_of(AHEAD_S)
+        self.margin = max(2, round(MARGIN_S / self.step_s))
+        C = len(self.candidates.f0_hz)
+        self.floor_rows = np.zeros((0, len(self.candidates.floor.picked)), np.float32)
+        self.best, self.scratch = np.zeros(C), np.empty((2, C))
+        self.salience = np.zeros((0, C), np.float32)  # of frames from `decided` on
+        self.pointers = np.zeros((0, C), np.int16)
+        self.n_found = self.n_tracked = self.decided = 0
+        self.raw, self.f0_hz, self.parts = np.zeros(0), np.zeros(0), []
+
+    def push(self, block):
+        self.audio.append(block)
+        self.n_samples += len(block)
+        self._decimate()
+        self._advance()
+
+    def finish(self):
+        if self.n_samples == 0:
+            raise ParameterError("audio must not be empty, got 0 samples")
+        self.closed = True
+        usable = self.n_samples - 2 * self.late
+        self.n_frames = 1 + max(0, int(np.floor(usable / self.hop + 1e-9)))
+        self.audio.append(np.zeros(self.lead + self.factor, np.float32))
+        self._decimate()
+        self._advance()
+        return _result(self)
+
+    def _decimate(self):
+        last = (self.audio.end - self.lead - 1) // self.factor  # whose taps are all there
+        if self.closed:
+            last = min(last, (self.n_samples - 1) // self.factor)
+        n, at = last + 1 - self.x.end, self.x.end * self.factor - self.lead - self.audio.first
+        if n <= 0:
+            return
+        y = np.empty(n, np.float32)
+        cpu.decimate(self.audio.data[at:], self.taps, self.factor, y)
+        self.x.append(y)
+
+    def _centres(self, first, last):
+        """Frames' centres in samples of the decimated sound."""
+        t = np.arange(first, last)
+        return np.round((t * self.hop + self.late) / self.factor).astype(np.int64)
+
+    def _advance(self):
+        while self._find_salience():
+            self._track()
+        self._track()
+
+    def _known(self, centre_of, margin, most):
+        """How many frames' windows have all samples; all of them once the sound has ended."""
+        if self.closed:
+            return most
+        return max(0, int((self.x.end - margin - self.late / self.factor - 1) / centre_of))
+
+    def _find_salience(self):
+        """Salience of the next batch of frames, once noise is known beyond it."""
+        floor, margin = self.candidates.floor, self.candidates.margin
+        floor_hop = FLOOR_STEP_S * self.rate
+        n_rows = 1 + int(self.x.end / floor_hop) if self.closed else 0
+        known = self._known(floor_hop, len(floor.window), n_rows)
+        if known > len(self.floor_rows):
+            at = np.round(np.arange(len(self.floor_rows), known) * floor_hop).astype(np.int64)
+            rows = floor.rows(self.x.data, at - self.x.first)
+            self.floor_rows = np.concatenate([self.floor_rows, rows])
+        known = self._known(self.hop / self.factor, margin, self.n_frames)
+        last = min(self.n_found + BATCH, known)
+        if last == self.n_found or (last < self.n_found + BATCH and not self.closed):
+            return False
+        times = (np.arange(self.n_found, last) * self.hop + self.late) / self.sample_rate
+        rows = np.minimum(np.round(times / FLOOR_STEP_S).astype(int), 10**9)
+        half = FLOOR_SPAN // 2
+        if rows[-1] + half >= len(self.floor_rows) and not self.closed:
+            return False
+        low = max(0, min(rows[0], len(self.floor_rows) - 1) - half)
+        near = self.floor_rows[low : rows[-1] + half + 1]
+        slow = floor.on_axis(floor.over_time(near))
+        floors = slow[np.minimum(rows - low, len(slow) - 1)]
+        found = self.candidates.salience(
+            self.x.data, self.x.first, self._centres(self.n_found, last), floors
+        )
+        self.salience = np.concatenate([self.salience, found])
+        self.n_found = last
+        return True
+
+    def _track(self):
+        """Extend the best paths; decide chunks whose frames ahead are known."""
+        while True:
+            target = self.decided + self.chunk + self.ahead
+            if self.closed and self.n_found == self.n_frames:
+                target = min(target, self.n_frames)
+            stop = min(self.n_found, target)
+            if stop > self.n_tracked:
+                rewards = self.salience[self.n_tracked - self.decided : stop - self.decided]
+                pointers = np.empty(rewards.shape, np.int16)
+                scale = 100 * self.step_s
+                cpu.viterbi(
+                    rewards * np.float32(scale), MOVE_PER_CENT * STEP_CENTS, LEAP, pointers,
+                    self.best, self.scratch,
+                )  # fmt: skip
+                self.pointers = np.concatenate([self.pointers, pointers])
+                self.n_tracked = stop
+            if stop < target or self.decided >= target:
+                return
+            ended = self.closed and self.n_tracked == self.n_frames
+            last = min(self.decided + self.chunk, self.n_tracked)
+            if ended and self.n_tracked - last < self.chunk // 2:
+                last = self.n_tracked
+            self._decide(last)
+
+    def _path(self):
+        """Track (frames from `decided` on) in Hz, between candidates by a parabola."""
+        if self.estimator.viterbi:
+            path = np.empty(len(self.pointers), np.int64)
+            cpu.trace(self.pointers, int(self.best.argmax()), path)
+        else:
+            path = self.salience[: len(self.pointers)].argmax(axis=1)
+        t, C = np.arange(len(path)), self.salience.shape[1]
+        inner = np.clip(path, 1, C - 2)
+        a, b, c = (self.salience[t, inner + i].astype(np.float64) for i in (-1, 0, 1))
+        bend = a - 2 * b + c
+        off = np.where((bend < 0) & (inner == path), 0.5 * (a - c) / np.minimum(bend, -1e-30), 0)
+        f0_hz = self.candidates.f0_hz
+        return f0_hz[path] * 2 ** (np.clip(off, -0.5, 0.5) * STEP_CENTS / 1200)
+
+    def _decide(self, last):
+        """Settle octaves, refine and measure the frames from `decided` to `last`."""
+        first, raw = self.decided, self._path()
+        ahead = min(len(raw), last - first + self.margin)
+        raw = raw[:ahead]
+        back = min(self.margin, first)
+        f0_hz = np.concatenate([self.f0_hz[first - back : first], raw])
+        if first:  # a note that goes on keeps the octave it was given
+            leaps = np.abs(np.diff(np.log2(np.concatenate([self.raw[-1:], raw])))) * 1200
+            goes_on = int(np.argmax(leaps > octaves.LEAP_CENTS)) if leaps.max() > 100 else ahead
+            f0_hz[back : back + goes_on] *= self.f0_hz[-1] / self.raw[-1]
+        x_hop = self.hop / self.factor
+        # where frame `first - back` lies, counted from the first sample held
+        begin = self.x.first - ((first - back) * self.hop + self.late) / self.factor
+        at = (self.x.data, begin, x_hop, self.rate)
+        if self.estimator.viterbi:
+            fmax = self.candidates.f0_hz[-1]
+            f0_hz = octaves.settle(*at, f0_hz, back, self.step_s, fmax)
+        n = last - first
+        self.raw = np.concatenate([self.raw, raw[:n]])
+        self.f0_hz = np.concatenate([self.f0_hz, f0_hz[back : back + n]])
+        found = refine(*at, f0_hz, self.step_s)
+        own = slice(back, back + n)
+        window = np.hanning(2 * int(0.5 * LEVEL_S * self.rate) + 3)
+        power = np.empty(n)
+        centres = self._centres(first, last) - self.x.first
+        warp.levels(self.x.data, centres, window, power)
+        part = dict(
+            f0_hz=found.f0_hz[own], std_cents=found.std_cents[own],
+            power=power, **_levels(found, own), **self._saliences(found.f0_hz[own], n),
+        )  # fmt: skip
+        if self.n_harmonics:
+            begin = self.audio.first - (first - back) * self.hop
+            part |= read_partials(
+                self.audio.data, begin, self.hop, self.sample_rate, found, own, self.n_harmonics
+            )
+        self.parts.append(part)
+        self.salience, self.pointers = self.salience[n:].copy(), self.pointers[n:].copy()
+        self.decided = last
+        kept_s = (self.margin + 2) * self.step_s + 4 / self.estimator.fmin + 2 * LONGEST_WINDOW_S
+        kept = last * self.hop + self.late - kept_s * self.sample_rate
+        self.audio.forget(kept)
+        self.x.forget(kept / self.factor)
+
+    def _saliences(self, f0_hz, n):
+        """Salience at f0 and at its relatives, the highest within a candidate's step."""
+        place = np.log2(f0_hz / self.candidates.f0_hz[0]) * 1200 / STEP_CENTS
+        rows, report = self.salience[:n], np.zeros((n, len(RATIOS)), np.float32)
+        t, C = np.arange(n), rows.shape[1]
+        for r, ratio in enumerate(RATIOS):
+            at = np.round(place + 1200 / STEP_CENTS * np.log2(ratio)).astype(int)
+            near = [rows[t, np.clip(at + i, 0, C - 1)] for i in (-1, 0, 1)]
+            report[:, r] = np.where((at < 0) | (at >= C), 0, np.max(near, axis=0))
+        return dict(saliences=report)
+
+
+def _levels(found, own):
+    """Power of partials and of what lies between them, and inharmonicity, per frame."""
+    amplitudes, between = found.amplitudes[own] ** 2, found.between[own] ** 2
+    noise = 0.5 * (between[:, :-1] + between[:, 1:]) * (amplitudes > 0)
+    weight, k2, k4, part, part_k2 = found.inharmonicity_sums[own].T
+    spread = weight * k4 - k2**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.where(spread > 1e-9 * weight * k4, (weight * part_k2 - k2 * part) / spread, 0)
+        # deviations of weight A^2 k^2 / N^2 have the variance 1 / (6 periods^2 weight)
+        periods = found.window_s[own] * found.f0_hz[own]
+        error = np.sqrt(weight / spread / 6) / periods
+    return dict(
+        partial_power=amplitudes.sum(axis=1), noise_power=noise.sum(axis=1),
+        n_partials=(amplitudes > 0).sum(axis=1),
+        stretch=slope, stretch_std=np.where(spread > 0, error, np.inf),
+        window_s=found.window_s[own],
+    )  # fmt: skip
+
+
+def _result(stream):
+    """Join the chunks and judge what needs the whole recording: voicing, silence, phases."""
+    parts, step_s, own = stream.parts, stream.step_s, stream.estimator
+    joined = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
+    tiny = 1e-14
+    level_db = 10 * np.log10(joined["power"] + tiny)
+    harmonic_db = 10 * np.log10(0.5 * joined["partial_power"] + tiny)
+    ratio_db = 10 * np.log10((joined["partial_power"] + tiny) / (joined["noise_power"] + tiny))
+    saliences = joined["saliences"].astype(np.float64)
+    measures = voicing.measures(saliences[:, 1], ratio_db, level_db - harmonic_db, level_db, step_s)
+    confidence = voicing.confidence(measures @ voicing.WEIGHTS, step_s)
+    loud_db = np.percentile(level_db, voicing.LOUD_PERCENTILE)
+    silent = (level_db < loud_db + own.silence_db) | (joined["power"] == 0)
+    confidence[silent] = 0.0
+    voiced = confidence >= own.voicing_threshold
+    voiced &= ~silent
+    nearby = 1 + 2 * max(1, round(0.05 / step_s))
+    extra = dict(amplitudes=None, phases=None)
+    if stream.n_harmonics:
+        extra = _partials_result(joined, voiced, stream)
+    costs = 1 - np.minimum(saliences, 1)
+    noise_rms = np.sqrt(joined["noise_power"] / np.maximum(joined["n_partials"], 1) / 2)
+    return HarmonicTracks(
+        time_s=np.arange(len(voiced)) * step_s,
+        f0_hz=joined["f0_hz"],
+        f0_std_cents=joined["std_cents"],
+        confidence=confidence,
+        voiced=voiced,
+        inharmonicity=_stretch(joined, voiced, nearby),
+        noise_db=20 * np.log10(noise_rms + 1e-10),
+        snr_db=ratio_db,
+        octave_costs=costs,
+        octave_margin=np.delete(costs, 1, axis=1).min(axis=1) - costs[:, 1],
+        sample_rate=stream.sample_rate,
+        n_samples=stream.n_samples,
+        settings=dict(
+            version=__version__, method="signal", hop_length=float(stream.hop), fmin=own.fmin,
+            fmax=float(stream.candidates.f0_hz[-1]), n_harmonics=own.n_harmonics,
+            viterbi=own.viterbi, voicing_threshold=own.voicing_threshold,
+            silence_db=own.silence_db, center=own.center,
+        ),
+        **extra,
+    )  # fmt: skip
+
+
+def _stretch(joined, voiced, nearby):
+    """Inharmonicity B = twice the slope over k^2, averaged nearby; 0 unless it is certain."""
+    sure = np.where(voiced & np.isfinite(joined["stretch_std"]), 1.0, 0.0)
+    weight = sure / np.maximum(joined["stretch_std"], 1e-9) ** 2
+    weight[~np.isfinite(weight)] = 0
+    kernel = np.ones(nearby)
+    total = np.convolve(weight, kernel, mode="same")
+    slope = np.convolve(weight * joined["stretch"], kernel, mode="same") / np.maximum(total, 1e-30)
+    # frames of one window are one measurement
+    error = np.sqrt(nearby / np.maximum(total, 1e-30))
+    return np.where((total > 0) & (slope > 4 * error), np.maximum(2 * slope, 0), 0.0)
+
+
+def _partials_result(joined, voiced, stream):
+    """Amplitudes 0 where there is no pitch, phases relative to the synthesizer's."""
+    amplitudes, phases, errors = (joined[n] for n in ("amplitudes", "phases", "amplitudes_std"))
+    phase = np.empty(len(voiced))
+    warp.running_phase(joined["f0_hz"], float(stream.hop), float(stream.sample_rate), phase)
+    for array in (amplitudes, phases, errors):
+        array[~voiced] = 0
+    used = amplitudes.any(axis=0)
+    H = max(1, int(used.nonzero()[0].max(initial=0)) + 1)
+    if stream.estimator.n_harmonics != "auto":
+        H = amplitudes.shape[1]
+    for h in range(H):
+        turned = phases[:, h] - (h + 1) * phase + 0.5 * np.pi
+        phases[:, h] = np.where(voiced, np.remainder(turned + np.pi, 2 * np.pi) - np.pi, 0)
+    return dict(amplitudes=amplitudes[:, :H], phases=phases[:, :H], amplitudes_std=errors[:, :H])
