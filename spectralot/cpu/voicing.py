@@ -1,4 +1,4 @@
-"""Two states, voiced or not: forward-backward over frames (docs/derivations/estimator.md, eq. 15)."""
+"""Two states, voiced or not, over frames (docs/derivations/estimator.md, eq. 15)."""
 
 import math
 

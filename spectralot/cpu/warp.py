@@ -1,7 +1,7 @@
-"""Partials measured along a moving f0: the sound resampled to a constant number of samples a period.
+"""Partials measured along a moving f0: the sound resampled to so many samples a period.
 
-Equations: docs/derivations/estimator.md. f0_hz (T,) float64; a segment is a run of frames whose f0
-moves smoothly: rows (first, last, samples a period, first sample in the warped sound) of `segments`.
+Equations: docs/derivations/estimator.md. f0_hz (T,) float64; a segment is a run of frames whose
+f0 moves smoothly: rows (first, last, samples a period, first warped sample) of `segments`.
 `grid` = (samples between frames, frame of sample 0 of x, sample rate). Frames keep even numbers of
 periods `n_periods` (T,) under a Hann window, so that partials are orthogonal (eq. 10).
 """
@@ -31,11 +31,11 @@ def layout(f0_hz, n_periods, grid, segments, cycles, centres):
         for t in range(first, last + 1):
             before = max(before, 0.5 * n_periods[t] - cycles[t])
             after = max(after, 0.5 * n_periods[t] + cycles[t])
-        lead = int(math.ceil(before)) + 1
+        lead = math.ceil(before) + 1
         segments[s, 3] = total
         for t in range(first, last + 1):
             centres[t] = total + (lead + cycles[t]) * per_period
-        total += (lead + int(math.ceil(after)) + 1) * per_period
+        total += (lead + math.ceil(after) + 1) * per_period
     return total
 
 
@@ -66,7 +66,7 @@ def interpolate(x, places, table, y):
     """Samples of x between samples; table (phases + 1, 2 HALF) of sinc taps, linear between."""
     phases = table.shape[0] - 1
     for m in prange(y.shape[0]):
-        whole = int(math.floor(places[m]))
+        whole = math.floor(places[m])
         first = whole - HALF + 1
         s0, s1, s2, s3 = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
         if first >= 0 and first + 2 * HALF <= x.shape[0]:
@@ -166,7 +166,7 @@ def measure(y, centres, n_periods, per_period, f0_hz, highest_hz, scratch, outpu
             if length != known:
                 _windows(length, window, slope)
                 known = length
-            start = int(round(centres[t])) - length // 2
+            start = round(centres[t]) - length // 2
             part = y[start : start + length]
             row, d_row = folds[thread, 0, : 2 * M], folds[thread, 1, : 2 * M]
             z, d = spectra[thread, 0, : M + 1], spectra[thread, 1, : M + 1]
@@ -205,7 +205,7 @@ def partials(y, centres, n_periods, per_period, f0_hz, highest_hz, scratch, outp
         known = 0
         for t in range(group * GROUP, min((group + 1) * GROUP, T)):
             M = per_period[t]
-            centre = int(round(centres[t]))
+            centre = round(centres[t])
             shift = 2.0 * math.pi * (centres[t] - centre) / M
             row, z = folds[thread, 0, : 2 * M], spectra[thread, 0, : M + 1]
             n_partials = max(1, min(H, min(M // 2 - 1, int(highest_hz / f0_hz[t]))))

@@ -211,6 +211,11 @@ class _Growing:
     def append(self, data):
         self.data = np.concatenate([self.data, data])
 
+    def between(self, start, stop):
+        """Those of the samples from `start` to `stop` that there are, and where they begin."""
+        start = max(start, self.first)
+        return self.data[start - self.first : max(stop - self.first, 0)], start
+
     def forget(self, before):
         drop = min(max(0, int(before) - self.first), len(self.data))
         if drop > len(self.data) // 2:  # seldom, so that copying does not add up
@@ -247,6 +252,7 @@ class _Stream:
         self.frames_of = lambda seconds: BATCH * max(1, round(seconds / self.step_s / BATCH))
         self.chunk, self.ahead = self.frames_of(CHUNK_S), self.frames_of(AHEAD_S)
         self.margin = max(2, round(MARGIN_S / self.step_s))
+        self.reach_s = 4 / estimator.fmin + LONGEST_WINDOW_S  # beyond frames
         C = len(self.candidates.f0_hz)
         self.floor_rows = np.zeros((0, len(self.candidates.floor.picked)), np.float32)
         self.best, self.scratch = np.zeros(C), np.empty((2, C))
@@ -380,10 +386,7 @@ class _Stream:
             leaps = np.abs(np.diff(np.log2(np.concatenate([self.raw[-1:], raw])))) * 1200
             goes_on = int(np.argmax(leaps > octaves.LEAP_CENTS)) if leaps.max() > 100 else ahead
             f0_hz[back : back + goes_on] *= self.f0_hz[-1] / self.raw[-1]
-        x_hop = self.hop / self.factor
-        # where frame `first - back` lies, counted from the first sample held
-        begin = self.x.first - ((first - back) * self.hop + self.late) / self.factor
-        at = (self.x.data, begin, x_hop, self.rate)
+        at = self._around(self.x, self.factor, first - back, first + ahead)
         if self.estimator.viterbi:
             fmax = self.candidates.f0_hz[-1]
             f0_hz = octaves.settle(*at, f0_hz, back, self.step_s, fmax)
@@ -401,17 +404,26 @@ class _Stream:
             power=power, **_levels(found, own), **self._saliences(found.f0_hz[own], n),
         )  # fmt: skip
         if self.n_harmonics:
-            begin = self.audio.first - (first - back) * self.hop
-            part |= read_partials(
-                self.audio.data, begin, self.hop, self.sample_rate, found, own, self.n_harmonics
-            )
+            at = self._around(self.audio, 1, first - back, first + ahead)
+            part |= read_partials(*at, found, own, self.n_harmonics)
         self.parts.append(part)
         self.salience, self.pointers = self.salience[n:].copy(), self.pointers[n:].copy()
         self.decided = last
-        kept_s = (self.margin + 2) * self.step_s + 4 / self.estimator.fmin + 2 * LONGEST_WINDOW_S
-        kept = last * self.hop + self.late - kept_s * self.sample_rate
+        kept = (last - self.margin) * self.hop + self.late - self.reach_s * self.sample_rate
         self.audio.forget(kept)
         self.x.forget(kept / self.factor)
+
+    def _around(self, sound, factor, first, last):
+        """Samples round frames `first` to `last` - 1, their begin counted from frame `first`.
+
+        Cut where frames lie and not where blocks did, so that numbers are the same to the bit.
+        """
+        rate, hop = self.sample_rate / factor, self.hop / factor
+        reach = int(self.reach_s * rate)
+        start = max(0, int((first * self.hop + self.late) / factor) - reach)
+        stop = int((last * self.hop + self.late) / factor) + reach
+        part, start = sound.between(start, stop)
+        return part, start - (first * self.hop + self.late) / factor, hop, rate
 
     def _saliences(self, f0_hz, n):
         """Salience at f0 and at its relatives, the highest within a candidate's step."""

@@ -121,24 +121,21 @@ def refine(x, begin, hop, rate, f0_hz, step_s):
 
     x[0] is sample `begin` of a sound at `rate`; frame t lies at sample t * hop, `step_s` apart.
     """
-    start_hz, highest_hz = f0_hz, HIGHEST * rate
+    start_hz, most = f0_hz, 2 ** (LARGEST_MOVE_CENTS / 1200)
     window_s = np.full(len(f0_hz), FIRST_WINDOW_S)
-    snr = None
     for n in range(1 + PASSES):
         if n:
-            if snr is None:
-                frames = 1 + 2 * round(0.5 * MEDIAN_S / step_s)
-                snr = median_filter(snr_db(amplitudes, between), frames, mode="nearest")
-                window_s = CLEAN_WINDOW_S * 10 ** ((CLEAN_DB - snr) / CLEAN_DB)
-                window_s = np.minimum(window_s, LONGEST_WINDOW_S)
             octaves = np.empty(len(f0_hz))
-            reach = 0.5 * SMOOTHING * window_s / step_s
-            cpu.smooth(np.log2(f0_hz), reach, bounds, octaves)
+            cpu.smooth(np.log2(f0_hz), 0.5 * SMOOTHING * window_s / step_s, bounds, octaves)
             f0_hz = np.exp2(octaves)
-        measured, lasted_s, bounds = _measure(x, begin, hop, rate, f0_hz, window_s, highest_hz)
+        measured, lasted_s, bounds = _measure(x, begin, hop, rate, f0_hz, window_s, HIGHEST * rate)
         error, amplitudes, between, sums = measured
-        most = 2 ** (LARGEST_MOVE_CENTS / 1200)
         f0_hz = np.clip(f0_hz + error, start_hz / most, start_hz * most)
+        if n == 0:
+            frames = 1 + 2 * round(0.5 * MEDIAN_S / step_s)
+            snr = median_filter(snr_db(amplitudes, between), frames, mode="nearest")
+            window_s = CLEAN_WINDOW_S * 10 ** ((CLEAN_DB - snr) / CLEAN_DB)
+            window_s = np.minimum(window_s, LONGEST_WINDOW_S)
     with np.errstate(divide="ignore", invalid="ignore"):
         std_hz = np.sqrt(sums[:, 1] / 6) / (lasted_s * sums[:, 0])
         std_cents = np.where(sums[:, 0] > 0, 1200 / np.log(2) * std_hz / f0_hz, np.inf)
