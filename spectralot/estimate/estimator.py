@@ -19,7 +19,7 @@ from ..tracks import HarmonicTracks
 from . import octaves, voicing
 from .candidates import FLOOR_SPAN, FLOOR_STEP_S, STEP_CENTS, Candidates
 from .harmonic_partials import read_partials
-from .refine import LONGEST_WINDOW_S, refine
+from .refine import LEAP_CENTS, LONGEST_WINDOW_S, refine
 
 __all__ = ["HarmonicEstimator"]
 
@@ -384,7 +384,7 @@ class _Stream:
         f0_hz = np.concatenate([self.f0_hz[first - back : first], raw])
         if first:  # a note that goes on keeps the octave it was given
             leaps = np.abs(np.diff(np.log2(np.concatenate([self.raw[-1:], raw])))) * 1200
-            goes_on = int(np.argmax(leaps > octaves.LEAP_CENTS)) if leaps.max() > 100 else ahead
+            goes_on = int(np.argmax(leaps > LEAP_CENTS)) if leaps.max() > LEAP_CENTS else ahead
             f0_hz[back : back + goes_on] *= self.f0_hz[-1] / self.raw[-1]
         at = self._around(self.x, self.factor, first - back, first + ahead)
         if self.estimator.viterbi:

@@ -6,7 +6,7 @@ Names: T frames, H harmonics.
 import numpy as np
 
 from ..cpu import warp as cpu
-from .refine import HIGHEST, Warp
+from .refine import HIGHEST, RESPONSE, Warp
 
 CLEAN_DB, NOISY_DB = 25.0, 10.0  # SNR above which two periods do, and below which six are taken
 
@@ -22,6 +22,8 @@ def read_partials(audio, begin, hop, rate, found, own, n_harmonics):
         HIGHEST * rate, warped.scratch(np.maximum(n_periods, 4)), outputs,
     )  # fmt: skip
     amplitudes, phases, noise = (output[own] for output in outputs)
+    f_over_rate = found.f0_hz[own, None] / rate * np.arange(1, n_harmonics + 1)
+    amplitudes /= np.maximum(np.interp(f_over_rate, *RESPONSE), 0.5).astype(np.float32)
     # noise beside each partial, over three neighbours, brought from 4 periods to the window's
     power = noise**2
     power = np.stack([power, np.roll(power, 1, axis=1), np.roll(power, -1, axis=1)])

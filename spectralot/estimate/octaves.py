@@ -12,7 +12,7 @@ Names: T frames, K partials.
 
 import numpy as np
 
-from .refine import LEAP_CENTS, measure
+from .refine import measure, notes
 
 NEVER_DB, CLEAR_DB = 4.0, 10.0  # over the noise: not there, and there
 BROKEN_DB = 13.0  # partials that fall by more break off
@@ -22,12 +22,6 @@ LEAST_S = 0.08  # a note, long enough to tell
 NEAR_S, SEEN_S = 0.05, 0.5  # averages beside a leap; the note before it
 TOLERANCE_CENTS = 60.0
 RATIOS = (2, 3, 4)
-
-
-def notes(f0_hz):
-    """First and last frame of every stretch without a leap."""
-    breaks = np.flatnonzero(np.abs(np.diff(np.log2(f0_hz))) * 1200 > LEAP_CENTS)
-    return np.concatenate([[0], breaks + 1]), np.concatenate([breaks, [len(f0_hz) - 1]])
 
 
 def settle(x, begin, hop, rate, f0_hz, first, step_s, fmax):

@@ -37,6 +37,17 @@ def _table():
 TABLE = _table()
 
 
+def _response():
+    """What interpolation leaves of a partial, at frequencies from 0 to half the sample rate."""
+    taps = TABLE[:-1].astype(np.float64)
+    at = np.arange(2 * cpu.HALF) - cpu.HALF + 1 - np.arange(PHASES)[:, None] / PHASES
+    frequencies = np.linspace(0, 0.5, 101)
+    return frequencies, [np.sum(taps * np.cos(2 * np.pi * f * at)) / PHASES for f in frequencies]
+
+
+RESPONSE = _response()
+
+
 @dataclass(frozen=True)
 class Refined:
     """What `refine` measures: f0 (T,), its standard error, SNR (T,) and levels of partials."""
@@ -50,13 +61,17 @@ class Refined:
     window_s: np.ndarray
 
 
+def notes(f0_hz):
+    """First and last frame of every stretch without a leap."""
+    breaks = np.flatnonzero(np.abs(np.diff(np.log2(f0_hz))) * 1200 > LEAP_CENTS)
+    return np.concatenate([[0], breaks + 1]), np.concatenate([breaks, [len(f0_hz) - 1]])
+
+
 class Warp:
     """A sound resampled along a track: x[0] is sample `begin`, frame t lies at sample t hop."""
 
     def __init__(self, x, begin, hop, rate, f0_hz, n_periods):
-        breaks = np.flatnonzero(np.abs(np.diff(np.log2(f0_hz))) * 1200 > LEAP_CENTS)
-        first = np.concatenate([[0], breaks + 1])
-        last = np.concatenate([breaks, [len(f0_hz) - 1]])
+        first, last = notes(f0_hz)
         lowest = np.minimum.reduceat(f0_hz, first)
         per_period = np.exp2(np.ceil(np.log2(rate / lowest))).astype(np.int64)
         per_period = np.maximum(per_period, 8)
@@ -70,7 +85,6 @@ class Warp:
         cpu.interpolate(x, places, TABLE, self.y)
         self.f0_hz, self.n_periods = f0_hz, n_periods
         self.per_period = np.repeat(per_period, last - first + 1)
-        self.bounds = np.repeat(segments[:, :2], last - first + 1, axis=0)
 
     def scratch(self, n_periods):
         threads, most = numba.get_num_threads(), int(self.per_period.max())
@@ -98,13 +112,13 @@ def _measure(x, begin, hop, rate, f0_hz, window_s, highest_hz):
         warp.y, warp.centres, n_periods, warp.per_period, f0_hz, highest_hz,
         warp.scratch(n_periods), outputs,
     )  # fmt: skip
-    return outputs, n_periods / f0_hz, warp.bounds
+    return outputs, n_periods / f0_hz
 
 
 def measure(x, begin, hop, rate, f0_hz):
     """Amplitudes (T, K) of partials and (T, K + 1) between them, along f0 (T,)."""
     window_s = np.full(len(f0_hz), FIRST_WINDOW_S)
-    (_, amplitudes, between, _), *_ = _measure(x, begin, hop, rate, f0_hz, window_s, HIGHEST * rate)
+    (_, amplitudes, between, _), _ = _measure(x, begin, hop, rate, f0_hz, window_s, HIGHEST * rate)
     return amplitudes, between
 
 
@@ -125,10 +139,11 @@ def refine(x, begin, hop, rate, f0_hz, step_s):
     window_s = np.full(len(f0_hz), FIRST_WINDOW_S)
     for n in range(1 + PASSES):
         if n:
-            octaves = np.empty(len(f0_hz))
+            octaves, (first, last) = np.empty(len(f0_hz)), notes(f0_hz)
+            bounds = np.repeat(np.stack([first, last], axis=1), last - first + 1, axis=0)
             cpu.smooth(np.log2(f0_hz), 0.5 * SMOOTHING * window_s / step_s, bounds, octaves)
             f0_hz = np.exp2(octaves)
-        measured, lasted_s, bounds = _measure(x, begin, hop, rate, f0_hz, window_s, HIGHEST * rate)
+        measured, lasted_s = _measure(x, begin, hop, rate, f0_hz, window_s, HIGHEST * rate)
         error, amplitudes, between, sums = measured
         f0_hz = np.clip(f0_hz + error, start_hz / most, start_hz * most)
         if n == 0:
