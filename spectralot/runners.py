@@ -88,7 +88,7 @@ def _in_processes(jobs, n_processes, work):
     while waiting or suspects:
         # any of those at work may have broken the pool: alone, each shows whether it was the one
         queue, size = (suspects, 1) if suspects else (waiting, min(n_processes, len(waiting)))
-        running, finished = {}, []
+        running = {}
         with _pool(size, n_threads) as pool:
             try:
                 while queue or running:
@@ -102,9 +102,7 @@ def _in_processes(jobs, n_processes, work):
                         outcome = future.result()
                         yield running.pop(future)[0], outcome
             except BrokenProcessPool:
-                finished = [future for future in running if future.exception() is None]
-        for future in finished:
-            yield running.pop(future)[0], future.result()
+                pass
         if queue is suspects:
             for job, _ in running.values():
                 yield job, _DIED

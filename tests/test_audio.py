@@ -111,6 +111,26 @@ def test_mp3_cut_short_is_refused(tmp_path, rng, capfd):
     capfd.readouterr()  # the decoder's own complaints
 
 
+def test_mp3_cut_beyond_repair_is_damaged(tmp_path, rng, capfd):
+    path = tmp_path / "a.mp3"
+    sf.write(path, rng.uniform(-0.5, 0.5, 4000), 48000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ParameterError) as caught:
+        read_audio(path)
+    assert str(caught.value) == f"cannot read {path}: it is damaged"
+    capfd.readouterr()
+
+
+def test_memory_that_runs_out_has_words(tmp_path, monkeypatch):
+    def read(*_, **__):
+        raise MemoryError
+
+    sf.write(tmp_path / "a.wav", np.zeros(10), 8000)
+    monkeypatch.setattr(sf.SoundFile, "read", read)
+    with pytest.raises(ParameterError, match=r"a\.wav: not enough memory$"):
+        read_audio(tmp_path / "a.wav")
+
+
 @pytest.mark.parametrize("n_kept", [0, 3, 11, 30])
 def test_file_cut_within_its_header_is_refused(tmp_path, samples, n_kept):
     path = tmp_path / "a.wav"
@@ -382,10 +402,10 @@ def test_rates_of_a_damaged_header_are_refused(tmp_path, samples, rate, fine):
 
 
 def test_endless_chunks_are_not_walked_through(tmp_path):
-    """A sparse file of 1 GB in which every chunk is empty."""
+    """A sparse file of 16 GB in which every chunk is empty."""
     path = tmp_path / "a.wav"
     path.write_bytes(b"RIFF\xff\xff\xff\xffWAVE")
-    os.truncate(path, 2**30)
+    os.truncate(path, 2**34)
     with pytest.raises(ParameterError, match=r"^cannot read .*a\.wav: \w+"):
         read_audio(path)
 

@@ -65,6 +65,13 @@ def test_patterns_keep_the_place_below_their_fixed_part(folder):
         assert all(os.path.isfile(file) for file, _ in found)
 
 
+def test_names_come_in_order(folder):
+    names = sorted(f"in/{17 * i % 40:02}.wav" for i in range(40))
+    touch(*names[::3], *names[1::3], *names[2::3])
+    for words in (["in"], ["in/*.wav"]):
+        assert [file for file, _ in find_recordings(words)[0]] == names
+
+
 def test_words_that_mean_nothing_are_failures(folder):
     os.mkdir("empty")
     assert find_recordings(["empty", "no*.wav"]) == (

@@ -28,6 +28,8 @@ def work(job):
     if kind == "deadly" or (kind == "once" and not mark.exists()):
         mark.write_text("was here")
         os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "beside":
+        time.sleep(0.5)
     if kind == "slow":
         with writing(job.outputs[0]) as part:
             part.write_text("half")
@@ -107,9 +109,17 @@ def test_processes_share_the_work_and_the_threads(folder, expected_csv, monkeypa
     assert process != str(os.getpid()) and threads == "3"
 
 
+def test_who_was_beside_it_is_not_blamed(folder, estimator):
+    found = outcomes(jobs_of("deadly", "beside"), n_processes=2)
+    assert found == {
+        **done("beside"),
+        "deadly.wav": "the process that worked on it died, more than once",
+    }
+
+
 @pytest.mark.parametrize("fatal", ["deadly", "once"])
 def test_a_process_that_dies_costs_at_most_its_file(folder, expected_csv, fatal):
-    found = outcomes(jobs_of("a", "b", fatal, "c", "d"), n_processes=2)
+    found = outcomes(jobs_of(fatal, "a", "b", "c", "d"), n_processes=2)
     assert Path(f"{fatal}.mark").exists()
     if fatal == "deadly":
         assert found.pop("deadly.wav") == "the process that worked on it died, more than once"
