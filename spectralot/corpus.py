@@ -8,6 +8,7 @@ import os
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -313,8 +314,9 @@ def estimate_file(job):
     with ExitStack() as stack:
         parts = _claim(job, stack)  # before the work begins, lest it be done in vain
         tracks, audio = _estimate(blocks, options)
+        model = tracks.resynthesize() if options.resynth else None
         for suffix, part in parts.items():
-            _write(suffix, part, tracks, audio, options)
+            _write(suffix, part, options, tracks, audio, model)
     voiced_hz = tracks.f0_hz[tracks.voiced]
     return Summary(
         outputs=job.outputs,
@@ -348,15 +350,22 @@ def _estimate(blocks, options):
         from .estimate.fit import fit_note
 
         return fit_note(audio, blocks.sample_rate, **settings), audio
-    from .estimate.estimator import HarmonicEstimator
-
     if options.f0_only:
         settings["n_harmonics"] = 0
-    estimator, sound = HarmonicEstimator(**settings), blocks if audio is None else [audio]
+    sound = blocks if audio is None else [audio]
+    estimator = _estimator(tuple(sorted(settings.items())))
     return estimator.estimate_blocks(sound, blocks.sample_rate), audio
 
 
-def _write(suffix, part, tracks, audio, options):
+@lru_cache(maxsize=1)
+def _estimator(settings):
+    """The same one for file after file: it keeps what it prepared for a sample rate."""
+    from .estimate.estimator import HarmonicEstimator
+
+    return HarmonicEstimator(**dict(settings))
+
+
+def _write(suffix, part, options, tracks, audio, model):
     match suffix:
         case ".f0.csv":
             tracks.save_csv(part, unvoiced=options.unvoiced)
@@ -368,9 +377,10 @@ def _write(suffix, part, tracks, audio, options):
             from .plot import figure_of_tracks
 
             figure_of_tracks(audio, tracks).savefig(part, format="png", dpi=120)
-        case _:
-            sound = tracks.resynthesize() if suffix == ".model.wav" else tracks.residual(audio)
-            write_wav(part, sound, tracks.sample_rate)
+        case ".model.wav":
+            write_wav(part, model, tracks.sample_rate)
+        case ".residual.wav":
+            write_wav(part, audio - model, tracks.sample_rate)
 
 
 def _csv_text(tracks, options):

@@ -98,6 +98,10 @@ def estimator(monkeypatch):
     """Put the stand-in in the estimator's place, and list its calls."""
     import stand_in
 
+    from spectralot.corpus import _estimator
+
     monkeypatch.setitem(sys.modules, "spectralot.estimate.estimator", stand_in)
     stand_in.calls.clear()
-    return stand_in.calls
+    _estimator.cache_clear()
+    yield stand_in.calls
+    _estimator.cache_clear()

@@ -64,7 +64,7 @@ def _split_formats(context, option, text):
 )  # fmt: skip
 @click.option(
     "--silence-db", type=Finite(max=0), metavar="DB",
-    help="Level below which a frame is silent, in dB re full scale.  [default: -60]",
+    help="Frames this far below the loud ones have no pitch.  [default: -60]",
 )  # fmt: skip
 @click.option(
     "--unvoiced", default="keep", show_default=True,
@@ -79,7 +79,9 @@ def _split_formats(context, option, text):
 @click.option("-p", "--plot", is_flag=True, help="Also draw NAME.png.")
 @click.option("--resynth", is_flag=True, help="Also write NAME.model.wav and NAME.residual.wav.")
 @click.option(
-    "--no-center", is_flag=True, help="Frames begin at their time, instead of being centred."
+    "--no-center",
+    is_flag=True,
+    help="Frames begin at their time instead of being centred there; no amplitudes.",
 )
 @click.option(
     "-j", "--jobs", "n_processes", default=1, show_default=True, type=click.IntRange(0),
