@@ -229,6 +229,7 @@ def test_one_file_can_go_to_standard_output(folder, estimator):
         (["a.wav", "--harmonics", "-1"], "-1 is not in the range x>=0"),
         (["a.wav", "--harmonics", "all"], "'all' is not a valid integer"),
         (["a.wav", "--harmonics", "0", "--resynth"], "--resynth needs harmonics"),
+        (["a.wav", "--no-center", "--resynth"], "which --no-center leaves out"),
         (["a.wav", "--voicing-threshold", "1.1"], "1.1 is not in the range 0<=x<=1"),
         (["a.wav", "--method", "model"], "'model' is not one of 'signal', 'fit'"),
         (["a.wav", "--method", "fit", "-s", "5"], "--step-ms is not for --method fit"),

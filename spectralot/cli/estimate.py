@@ -157,6 +157,8 @@ def _options(context, wanted, to_text):
         raise Refused(f"--fmin must be below --fmax, got {fmin:g} and {fmax:g}")
     if wanted["resynth"] and wanted["harmonics"] == 0:
         raise Refused("--resynth needs harmonics, got --harmonics 0")
+    if wanted["resynth"] and wanted["no_center"]:
+        raise Refused("--resynth needs harmonics, which --no-center leaves out")
     files_only = wanted["plot"] or wanted["resynth"]
     if to_text and (files_only or (given("formats") and set(wanted["formats"]) != {"csv"})):
         raise Refused("standard output takes CSV only: name a folder with -o")
