@@ -49,6 +49,7 @@ _HOMES = {
     "metrics": ["log_spectral_distance", "level_difference_db"],
     "tracks": ["HarmonicTracks"],
     "estimate.fit": ["fit_note"],
+    "estimate.harmonics": ["fit_harmonics", "HarmonicFit"],
     "audio": ["read_audio", "read_blocks", "write_wav"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
