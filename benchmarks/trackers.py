@@ -37,8 +37,10 @@ COLUMNS = {
 def spectralot():
     from spectralot import HarmonicEstimator
 
+    estimator = HarmonicEstimator()
+
     def track(audio, rate):
-        tracks = HarmonicEstimator().estimate(audio, rate)
+        tracks = estimator.estimate(audio, rate)
         voiced = tracks.confidence >= 0.5 if tracks.voiced is None else tracks.voiced
         return tracks.time_s, tracks.f0_hz, voiced
 
@@ -49,8 +51,10 @@ def spectralot_f0():
     """Without amplitudes, as the others."""
     from spectralot import HarmonicEstimator
 
+    estimator = HarmonicEstimator(n_harmonics=0)
+
     def track(audio, rate):
-        tracks = HarmonicEstimator(n_harmonics=0).estimate(audio, rate)
+        tracks = estimator.estimate(audio, rate)
         return tracks.time_s, tracks.f0_hz, tracks.voiced
 
     return track

@@ -121,7 +121,7 @@ def path_score(rewards, path, move, jump):
 
 
 def cycles_at(f0_hz, hop, rate, places):
-    """Cycles since frame 0 at samples `places`: f0, linear between frames, summed in small steps."""
+    """Cycles since frame 0 at samples `places`: f0 linear between frames, in small steps."""
     fine = np.arange(0, (len(f0_hz) - 1) * hop + 1e-9, hop / 512)
     f0 = np.interp(fine / hop, np.arange(len(f0_hz)), f0_hz)
     steps = 0.5 * (f0[1:] + f0[:-1]) * (hop / 512) / rate

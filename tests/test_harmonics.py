@@ -238,6 +238,26 @@ def test_the_number_of_harmonics_may_be_given(rng):
     assert fit.inharmonicity == 0 and fit.amplitudes.shape == fit.phases.shape == (1,)
 
 
+def test_any_rate_and_any_corner_of_the_range(rng):
+    x = np.cos(2 * np.pi * 0.11 * np.arange(200)) + 1e-3 * rng.standard_normal(200)
+    assert fit_harmonics(x, 1.0, 0.111).f0_hz == pytest.approx(0.11, abs=1e-5)
+    assert fit_harmonics(x, 1, fmin=0.01).f0_hz == pytest.approx(0.11, abs=1e-5)
+    top = fit_harmonics(rng.standard_normal(6), 44100, fmin=21137.0, fmax=21700.0)
+    assert 21000 / 1.04 < top.f0_hz < 22050
+    # a stretch near its least one, of which 2 f0 has four times as much
+    x = play(100.0, *spectrum(rng, 12), stretch=-1e-4)
+    fit = fit_harmonics(x, RATE, 100.0, inharmonicity=True)
+    assert fit.inharmonicity == pytest.approx(-1e-4, rel=1e-6)
+
+
+def test_a_sweep_of_two_bins_is_found_without_help(rng):
+    for slope in (-500.0, 500.0):
+        x, bound = noisy(rng, 440.0, 8, 20, slope=slope)
+        fit = fit_harmonics(x, RATE, slope=True)
+        assert abs(cents(fit.f0_hz, 440.0)) < 5 * bound
+        assert fit.f0_slope_hz_s == pytest.approx(slope, rel=0.02)
+
+
 @pytest.mark.parametrize("n", [7, 8, 12, 40])
 def test_the_shortest_frames_are_survived(rng, n):
     x = rng.standard_normal(n)

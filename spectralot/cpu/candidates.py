@@ -62,6 +62,20 @@ def _magnitudes(spectrum, n_bins, magnitude):
     spectrum[n_bins:] = 0.0
 
 
+@njit
+def _ranked(values, rank):
+    """The rank-th smallest; the smallest are moved to the front, in order."""
+    for i in range(1, values.shape[0]):
+        value = values[i]
+        if i <= rank or value < values[rank]:
+            j = min(i, rank)
+            while j > 0 and values[j - 1] > value:
+                values[j] = values[j - 1]
+                j -= 1
+            values[j] = value
+    return values[rank]
+
+
 @njit(parallel=True, cache=True, nogil=True)
 def band_floors(x, starts, window, picked, rank, frames, spectra, floors):
     """The rank-th smallest magnitude of each band's picked bins (eq. 3); picked (bands, n)."""
@@ -80,8 +94,7 @@ def band_floors(x, starts, window, picked, rank, frames, spectra, floors):
                 for i in range(n):
                     z = spectrum[t - first, picked[b, i]]
                     values[i] = z.real * z.real + z.imag * z.imag
-                values.sort()
-                floors[t, b] = math.sqrt(values[rank])
+                floors[t, b] = math.sqrt(_ranked(values, rank))
 
 
 @njit

@@ -13,7 +13,7 @@ from numba import get_thread_id, njit, prange
 from rocket_fft import r2c
 
 AXIS = np.array([0])
-HALF = 8  # taps on either side of an interpolated sample
+HALF = 12  # taps on either side of an interpolated sample
 GROUP = 32  # frames that one thread works on in a row
 
 

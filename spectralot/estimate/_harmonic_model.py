@@ -46,7 +46,13 @@ class Task:
         return min(wanted, (len(self.x) - self.least + 2) // 2)
 
     @cached_property
+    def least_stretch(self):
+        """B that keeps (2) real, and partials in order, for every harmonic."""
+        return -0.25 / self.most**2
+
+    @cached_property
     def times(self):
+        """Seconds from the middle of the frame."""
         n = len(self.x)
         return (np.arange(n) - 0.5 * (n - 1)) / self.rate
 
@@ -184,7 +190,7 @@ def _moved(task, state, step, low, high):
     f0 = state.f0 + step.pop(0)
     slope = state.slope + (step.pop(0) if task.slope else 0.0)
     stretch = state.stretch + (step.pop(0) if step else 0.0)
-    stretch = max(stretch, -0.5 / task.most**2)
+    stretch = max(stretch, task.least_stretch)
     moved = replace(state, slope=slope, stretch=stretch, basis=None)
     high = min(high, task.highest / _stretched(moved, state.order)[0][-1])
     return replace(moved, f0=float(np.clip(f0, low, high)))

@@ -26,7 +26,7 @@ TAPS = 8  # of the interpolation between lags
 FLOOR_STEP_S, FLOOR_SPAN = 0.08, 51  # noise floors: between them, and how many are looked at
 FLOOR_ERB, FLOOR_BINS, FLOOR_RANK = 0.75, 48, 5  # bands, magnitudes a band, which of them
 FLOOR_PERCENTILE = 5.0
-SUPPRESSION = 7.0  # noise floors below which a magnitude counts as noise
+SUPPRESSION = 10.0  # noise floors below which a magnitude counts as noise
 GROUP = 8  # frames worked on at once
 
 
@@ -134,7 +134,7 @@ class _Floor:
         length = round(0.109 * rate)
         self.window = np.hanning(length + 2)[1:-1].astype(np.float32)
         self.window /= np.sqrt((self.window**2).sum())
-        self.n_fft = next_fast_len(2 * length, real=True)
+        self.n_fft = next_fast_len(max(2 * length, FLOOR_BINS), real=True)
         centres = erb_hz(np.arange(erb_number(20.0), erb_number(top) + 0.5, FLOOR_ERB))
         half = np.maximum(80.0, 0.25 * centres)
         low, high = np.maximum(centres - half, 2.0), np.minimum(centres + half, top)

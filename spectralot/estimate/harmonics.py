@@ -32,6 +32,7 @@ __all__ = ["HarmonicFit", "fit_harmonics"]
 LEAST_PERIODS = 1.5
 EXACT_PERIODS = 4.0  # below, harmonics disturb each other too much for their powers to add up
 GRID = 5  # candidates for each width of the main lobe of the highest harmonic
+FINEST = 16  # candidates for s / N, at least
 ORDERS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 40)  # for each, the f0 of most energy are candidates
 PEAKS, KEPT, LANES = 3, 4, 8
 OCTAVES = (0.5, 1.0, 2.0, 3.0)
@@ -151,13 +152,18 @@ def fit_harmonics(
     if n_harmonics != "auto":
         n_harmonics = checks.integer("n_harmonics", n_harmonics, 1)
     fmin = checks.number("fmin", fmin, above=0)
-    fmax = rate / 4 if fmax is None else checks.number("fmax", fmax, above=fmin)
+    fmax = checks.number("fmax", rate / 4 if fmax is None else fmax)
+    if f0_hz is None:
+        low, high = fmin, checks.number("fmax", fmax, above=fmin)
+    else:
+        f0_hz = checks.number("f0_hz", f0_hz, above=0)
+        low, high = min(fmin, f0_hz / REACH), max(fmax, f0_hz * REACH)
     scale = np.abs(x).max()
     x = x / scale if scale > 0 else x
     x = x - x.mean()
     if not np.abs(x).max() > 1e-14:
         raise ParameterError("frame must not be silent or constant")
-    task = Task(x, rate, n_harmonics, bool(slope), bool(inharmonicity), np.log(fmax / fmin))
+    task = Task(x, rate, n_harmonics, bool(slope), bool(inharmonicity), np.log(high / low))
     if task.most < 1:
         raise ParameterError(f"frame must have at least {task.least} samples, got {len(x)}")
     if f0_hz is None:
@@ -166,9 +172,8 @@ def fit_harmonics(
         found = [refine(task, [State(f0)], rounds=1) for f0 in _search(task, fmin, fmax)]
         best = refine(task, [min(found, key=lambda fit: fit.cost)])
     else:
-        start = checks.number("f0_hz", f0_hz, above=0)
-        _check_range(task, "f0_hz", start)
-        best = refine(task, [State(start), State(_nearby(task, start))])
+        _check_range(task, "f0_hz", f0_hz)
+        best = refine(task, [State(f0_hz), State(_nearby(task, f0_hz))])
     others = [best if r == 1 else _relative(task, best, r) for r in OCTAVES]
     if f0_hz is None:
         better = [o for o in others if o and fmin <= o.f0 <= fmax and o.cost < best.cost]
@@ -194,7 +199,8 @@ def _relative(task, best, ratio):
     f0 = best.f0 * ratio
     if f0 > task.highest or f0 * len(task.x) < LEAST_PERIODS * task.rate:
         return None
-    start = State(f0, best.slope * ratio, best.stretch * ratio**2)  # the same partials, (2)
+    # the same partials, (2)
+    start = State(f0, best.slope * ratio, max(best.stretch * ratio**2, task.least_stretch))
     return refine(task, [start], rounds=1, steps=1)
 
 
@@ -231,11 +237,12 @@ def _search(task, fmin, fmax):
     """The most likely f0 between fmin and fmax, to be refined: a few in Hz, best first."""
     x, n, rate = task.x, len(task.x), task.rate
     most = max(1, min(task.most, int(task.highest / fmin)))
-    size = next_fast_len(GRID * n * most, real=True)
+    size = next_fast_len(n * max(GRID * most, FINEST), real=True)
     spectrum = rfft(x, size)
     power = (spectrum.real**2 + spectrum.imag**2) * (2 / n)
-    first, last = int(np.ceil(fmin * size / rate)), int(fmax * size / rate)
-    last, limit = max(first, last), int(task.highest * size / rate)
+    limit = int(task.highest * size / rate)
+    first = min(int(np.ceil(fmin * size / rate)), limit)
+    last = min(max(first, int(fmax * size / rate)), limit)
     apart = max(1, round(0.3 * size / n))
     split = min(last + 1, int(EXACT_PERIODS * size / n))
     orders = [h for h in ORDERS if h < most] + [most]

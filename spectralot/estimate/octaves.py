@@ -17,6 +17,8 @@ from .refine import measure, notes
 NEVER_DB, CLEAR_DB = 4.0, 10.0  # over the noise: not there, and there
 BROKEN_DB = 13.0  # partials that fall by more break off
 REAPPEAR_DB = 6.0  # the same for a leap downwards
+PRESENT_DB = 3.0  # over the noise, in the mean over a note
+HALVES_DB = -20.0  # odd partials of half of f0 against its even ones: it is f0
 RISE_DB = 1.0  # a note that begins is louder than what was before
 LEAST_S = 0.08  # a note, long enough to tell
 NEAR_S, SEEN_S = 0.05, 0.5  # averages beside a leap; the note before it
@@ -24,9 +26,9 @@ TOLERANCE_CENTS = 60.0
 RATIOS = (2, 3, 4)
 
 
-def settle(x, begin, hop, rate, f0_hz, first, step_s, fmax):
+def settle(x, begin, hop, rate, f0_hz, first, step_s, fmin, fmax):
     """Return f0 (T,) with octaves settled from frame `first` on; earlier frames are as they are."""
-    f0_hz = _never_there(x, begin, hop, rate, f0_hz.copy(), first, step_s, fmax)
+    f0_hz = _never_there(x, begin, hop, rate, f0_hz.copy(), first, step_s, fmin, fmax)
     starts, ends = notes(f0_hz)
     n = 1
     while n < len(starts):
@@ -48,7 +50,7 @@ def settle(x, begin, hop, rate, f0_hz, first, step_s, fmax):
     return f0_hz
 
 
-def _never_there(x, begin, hop, rate, f0_hz, first, step_s, fmax):
+def _never_there(x, begin, hop, rate, f0_hz, first, step_s, fmin, fmax):
     """Raise notes whose own partials never stand out of the noise."""
     starts, ends = notes(f0_hz)
     if ends[-1] < first:
@@ -59,6 +61,9 @@ def _never_there(x, begin, hop, rate, f0_hz, first, step_s, fmax):
             continue
         if levels is None:
             levels = measure(x, begin, hop, rate, f0_hz)
+        if _halves_there(x, begin, hop, rate, f0_hz, a, b, levels, fmin):
+            f0_hz[a : b + 1] /= 2
+            continue
         for ratio in RATIOS[:2]:
             own, shared, noise = _sums(levels, a, b, ratio)
             if ratio * f0_hz[a : b + 1].max() > fmax:
@@ -68,6 +73,20 @@ def _never_there(x, begin, hop, rate, f0_hz, first, step_s, fmax):
                     f0_hz[a : b + 1] *= ratio
                     break
     return f0_hz
+
+
+def _halves_there(x, begin, hop, rate, f0_hz, a, b, levels, fmin):
+    """Whether the odd partials of half of f0 are there too, and not much weaker."""
+    if f0_hz[a : b + 1].min() < 2 * fmin:
+        return False
+    between = (levels[1][a : b + 1] ** 2).sum(axis=1)
+    all_of_it = (levels[0][a : b + 1] ** 2).sum(axis=1)
+    if np.median(between / (all_of_it + 1e-20)) < _power(HALVES_DB):
+        return False
+    half = measure(x, begin - a * hop, hop, rate, 0.5 * f0_hz[a : b + 1])
+    own, shared, noise = _sums(half, 0, b - a, 2)
+    there = own.mean() / noise.mean() > _power(PRESENT_DB)
+    return bool(there and np.median(own / shared) > _power(HALVES_DB))
 
 
 def _same_note(x, begin, hop, rate, f0_hz, before, after, ratio, step_s):

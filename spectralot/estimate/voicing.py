@@ -10,7 +10,7 @@ from ..cpu import voicing as cpu
 
 # found by `python -m benchmarks.voicing` on sounds made by benchmarks/material.py
 MEASURES = ("1", "salience", "snr", "fill", "level", "past", "future")
-WEIGHTS = np.array([3.66, 0.78, 5.2, 0.87, 2.54, 1.58, 1.95])
+WEIGHTS = np.array([4.04, 0.88, 5.22, 1.05, 2.71, 1.51, 1.85])
 PAST_S, FUTURE_S = 0.2, 0.1
 CHANGES_PER_S = 4.0  # between voiced and unvoiced
 FRAME_S = 0.01  # for which the weights were found
