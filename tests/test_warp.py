@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from spectralot.cpu import warp as cpu
-from spectralot.estimate.harmonic_partials import read_partials
+from spectralot.estimate.partials import read_partials
 from spectralot.estimate.refine import HIGHEST, TABLE, Warp, measure, refine
 from spectralot.synth import harmonic_forward
 

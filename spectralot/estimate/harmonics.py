@@ -174,12 +174,13 @@ def fit_harmonics(
     else:
         _check_range(task, "f0_hz", f0_hz)
         best = refine(task, [State(f0_hz), State(_nearby(task, f0_hz))])
-    others = [best if r == 1 else _relative(task, best, r) for r in OCTAVES]
-    if f0_hz is None:
-        better = [o for o in others if o and fmin <= o.f0 <= fmax and o.cost < best.cost]
-        if better:  # the search has missed the best octave
-            best = refine(task, [min(better, key=lambda fit: fit.cost)])
-            others = [best if r == 1 else _relative(task, best, r) for r in OCTAVES]
+    while True:
+        others = [best if r == 1 else _relative(task, best, r) for r in OCTAVES]
+        better = [o for o in others if o and low <= o.f0 <= high and o.cost < best.cost]
+        if f0_hz is not None or not better:
+            break
+        best = min(better, key=lambda fit: fit.cost)  # the search has missed the best octave
+        best = min(best, refine(task, [best]), key=lambda fit: fit.cost)
     return _report(task, best, np.array([o.cost if o else np.inf for o in others]), scale)
 
 
