@@ -388,7 +388,7 @@ def test_wrong_sounds_are_named(audio, rate, message):
 
 
 def test_limits_that_depend_on_the_rate_are_named():
-    with pytest.raises(ParameterError, match="5000|fmax"):
+    with pytest.raises(ParameterError, match=r"5000|fmax"):
         HarmonicEstimator(fmax=5000).estimate(tone(220, 8000), 8000)
     with pytest.raises(ParameterError, match=r"a step must be at least one sample, got 0\.16"):
         HarmonicEstimator(step_ms=0.01).estimate(tone(220), RATE)
