@@ -2,7 +2,7 @@
 
 A SET is a folder as benchmarks.material writes it (use the dev split). Logistic regression of
 voiced or not, both classes weighing the same; frames that are not judged are left out. Prints the
-weights for spectralot/estimate/voicing.py and how well they separate each set.
+weights for spectralot/estimate/_voicing.py and how well they separate each set.
 
 The weights there come from
 
@@ -21,8 +21,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 from spectralot import HarmonicEstimator, read_audio
-from spectralot.estimate import voicing
-from spectralot.estimate.result import joined_chunks, voicing_measures
+from spectralot.estimate import _voicing as voicing
+from spectralot.estimate._result import joined_chunks, voicing_measures
 
 PENALTY = 1e-4  # on the squares of the weights, so that measures alike share them
 

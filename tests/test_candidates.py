@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from spectralot.cpu import candidates as cpu
-from spectralot.estimate import candidates as module
-from spectralot.estimate.candidates import Candidates
+from spectralot.estimate import _candidates as module
+from spectralot.estimate._candidates import Candidates
 
 RATE = 8000
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spectralot.estimate import octaves
+from spectralot.estimate import _octaves as octaves
 
 RATE, HOP, STEP_S = 14700, 147.0, 0.01
 T = 150

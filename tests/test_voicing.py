@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from spectralot.cpu import voicing as cpu
-from spectralot.estimate import voicing
+from spectralot.estimate import _voicing as voicing
 
 
 def posterior(logits, change):

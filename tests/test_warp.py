@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from spectralot.cpu import warp as cpu
-from spectralot.estimate.partials import read_partials
-from spectralot.estimate.refine import HIGHEST, TABLE, Warp, measure, refine
+from spectralot.estimate._partials import read_partials
+from spectralot.estimate._refine import HIGHEST, TABLE, Warp, measure, refine
 from spectralot.synth import harmonic_forward
 
 RATE, HOP = 16000, 160.0

@@ -7,9 +7,9 @@ import numpy as np
 
 from .. import checks
 from ..checks import ParameterError
-from .candidates import Candidates
-from .result import tracks_of
-from .stream import Stream
+from ._candidates import Candidates
+from ._result import tracks_of
+from ._stream import Stream
 
 __all__ = ["HarmonicEstimator"]
 

@@ -13,10 +13,10 @@ from scipy.signal import firwin
 from ..checks import ParameterError
 from ..cpu import candidates as cpu
 from ..cpu import warp
-from . import octaves
-from .candidates import FLOOR_SPAN, FLOOR_STEP_S, STEP_CENTS
-from .partials import read_partials
-from .refine import LEAP_CENTS, LONGEST_WINDOW_S, refine
+from . import _octaves as octaves
+from ._candidates import FLOOR_SPAN, FLOOR_STEP_S, STEP_CENTS
+from ._partials import read_partials
+from ._refine import LEAP_CENTS, LONGEST_WINDOW_S, refine
 
 CHUNK_S, AHEAD_S, MARGIN_S = 4.0, 6.0, 0.5
 BATCH = 64  # frames whose salience is found at once

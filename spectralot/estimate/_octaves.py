@@ -12,7 +12,7 @@ Names: T frames, K partials.
 
 import numpy as np
 
-from .refine import measure, notes
+from ._refine import measure, notes
 
 NEVER_DB, CLEAR_DB = 4.0, 10.0  # over the noise: not there, and there
 BROKEN_DB = 13.0  # partials that fall by more break off

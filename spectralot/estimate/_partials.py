@@ -6,7 +6,7 @@ Names: T frames, H harmonics.
 import numpy as np
 
 from ..cpu import warp as cpu
-from .refine import HIGHEST, RESPONSE, Warp
+from ._refine import HIGHEST, RESPONSE, Warp
 
 CLEAN_DB, NOISY_DB = 25.0, 10.0  # SNR above which two periods do, and below which six are taken
 

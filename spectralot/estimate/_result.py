@@ -9,7 +9,7 @@ from scipy.ndimage import uniform_filter1d
 from .._version import __version__
 from ..cpu import warp
 from ..tracks import HarmonicTracks
-from . import voicing
+from . import _voicing as voicing
 
 
 def joined_chunks(parts):
