@@ -35,7 +35,7 @@ def partials(odd, even, n_harmonics=10):
 
 
 def settle(x, f0_hz, first=0, fmax=FMAX):
-    return octaves.settle(x, 0.0, HOP, RATE, f0_hz, first, STEP_S, fmax)
+    return octaves.settle(x, 0.0, HOP, RATE, f0_hz, first, STEP_S, 20.0, fmax)
 
 
 def leaping(f0, ratio=2.0):
@@ -152,3 +152,10 @@ def test_same_bits_for_one_and_two_threads(with_threads):
     x = sound(110.0, partials(np.exp(-4.0 * t), np.exp(-1.5 * t)), noise=0.01)
     one, two = (with_threads(n, settle, x, leaping(110.0)) for n in (1, 2))
     np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(("odd", "found"), [(0.3, 110.0), (0.02, 220.0)])
+def test_odd_partials_of_half_of_f0_decide_by_how_strong_they_are(odd, found):
+    """At -10 dB they belong to the sound, at -34 dB they are a subharmonic of the octave above."""
+    x = sound(110.0, partials(np.full(len(time_s()), odd), np.ones(len(time_s()))))
+    np.testing.assert_allclose(settle(x, np.full(T, 220.0)), found)

@@ -61,7 +61,10 @@ def _never_there(x, begin, hop, rate, f0_hz, first, step_s, fmin, fmax):
             continue
         if levels is None:
             levels = measure(x, begin, hop, rate, f0_hz)
-        if _halves_there(x, begin, hop, rate, f0_hz, a, b, levels, fmin):
+        # beside a note at half of f0 there is a leap, and leaps have a rule of their own
+        beside = f0_hz[[max(a - 1, 0), min(b + 1, len(f0_hz) - 1)]]
+        leaps = np.abs(1200 * np.log2(f0_hz[[a, b]] / (2 * beside))) < TOLERANCE_CENTS
+        if not leaps.any() and _halves_there(x, begin, hop, rate, f0_hz, a, b, levels, fmin):
             f0_hz[a : b + 1] /= 2
             continue
         for ratio in RATIOS[:2]:
