@@ -117,7 +117,7 @@ def write_json(tracks, path, *, unvoiced="keep", overwrite=False):
         "sample_rate": tracks.sample_rate,
         "n_samples": tracks.n_samples,
         "step_s": float(f"{tracks.step_s:.12g}"),
-        "residual_db": _finite(round(tracks.residual_db, 3)),
+        "residual_db": None if (level := tracks.residual_db) is None else _finite(round(level, 3)),
         "settings": settings,
     }
     history = {
@@ -216,11 +216,11 @@ def read_npz(path, make):
 def _fields(stored):
     """The arguments of HarmonicTracks from the arrays of an archive."""
     for name in (*_FRAMES, *_NUMBERS):
-        if name not in stored:
+        if name not in stored and name != "residual_db":
             raise ParameterError(f"it lacks {name}")
     fields = {name: stored[name] for name in _FRAMES}
     fields |= {name: stored.get(name) for name in _OPTIONAL}
-    for name in _NUMBERS:
+    for name in (name for name in _NUMBERS if name in stored):
         if stored[name].ndim:
             raise ParameterError(f"{name} must be a single number, got shape {stored[name].shape}")
         fields[name] = stored[name].item()

@@ -55,7 +55,7 @@ class HarmonicTracks:
         Its length N.
     loss_history : dict of str to array_like
         Loss by iteration for each stage of the fit.
-    residual_db : float
+    residual_db : float, optional
         Level of what the harmonics leave unexplained relative to the sound, in dB.
     voiced : array_like of bool, shape (T,)
         Where there is a pitch; f0 is the best guess elsewhere. If not given: where the
@@ -103,7 +103,7 @@ class HarmonicTracks:
     sample_rate: float
     n_samples: int
     loss_history: dict | None = None
-    residual_db: float = 0.0
+    residual_db: float | None = None
     voiced: np.ndarray | None = None
     f0_std_cents: np.ndarray | None = None
     amplitudes_std: np.ndarray | None = None
@@ -124,9 +124,10 @@ class HarmonicTracks:
         if rate.is_integer():
             fixed["sample_rate"] = int(rate)
         fixed["n_samples"] = integer("n_samples", self.n_samples, 1)
-        fixed["residual_db"] = level = float(self.residual_db)
-        if np.isnan(level):  # minus infinity is a perfect fit
-            raise ParameterError(f"residual_db must be a number, got {level}")
+        if self.residual_db is not None:
+            fixed["residual_db"] = level = float(self.residual_db)
+            if np.isnan(level):  # minus infinity is a perfect fit
+                raise ParameterError(f"residual_db must be a number, got {level}")
         fixed["loss_history"] = {
             stage: float_array(f"loss_history[{stage!r}]", losses, 1)
             for stage, losses in (self.loss_history or {}).items()

@@ -291,3 +291,14 @@ def test_ten_minutes_in_blocks_need_little_memory():
     start, minutes, end = marks[0], marks[1:-1], marks[-1]
     assert end - start < 150, marks  # MB; the sound alone is 38, the result 40
     assert (minutes[-1] - minutes[1]) / (len(minutes) - 2) < 6, marks  # a minute
+
+
+def test_noise_is_that_in_the_band_of_the_partials(rng):
+    """White noise at 0 dB over 22 kHz, of which ten partials of 110 Hz span a twentieth: 13 dB."""
+    tracks = PITCH.estimate(noisy_tone(110.0, 0.0, rng), RATE)
+    in_band = 10 * np.log10(0.5 * RATE / 1100)
+    assert np.median(tracks.snr_db) == pytest.approx(in_band, abs=1.0)
+    level = np.median(tracks.snr_db + tracks.noise_db)  # of the tone
+    power = sum(0.5 / h**2 for h in range(1, 9))
+    scale = noisy_tone(110.0, 200.0, rng).var() / power
+    assert level == pytest.approx(10 * np.log10(power * scale), abs=0.5)

@@ -33,7 +33,8 @@ def tracks_of(stream):
     if stream.n_harmonics:
         extra = _partials_result(joined, voiced, stream)
     costs = 1 - np.minimum(joined["saliences"].astype(np.float64), 1)
-    noise_rms = np.sqrt(joined["noise_power"] / np.maximum(joined["n_partials"], 1) / 2)
+    # a Hann bin's power brought to that of all noise in the band of the partials
+    noise = joined["noise_power"] * joined["window_s"] * joined["f0_hz"] / 3
     return HarmonicTracks(
         time_s=np.arange(len(voiced)) * step_s,
         f0_hz=joined["f0_hz"],
@@ -41,8 +42,8 @@ def tracks_of(stream):
         confidence=confidence,
         voiced=voiced,
         inharmonicity=_stretch(joined, voiced, nearby),
-        noise_db=20 * np.log10(noise_rms + 1e-10),
-        snr_db=_decibels(joined["partial_power"]) - _decibels(joined["noise_power"]),
+        noise_db=_decibels(noise),
+        snr_db=_decibels(0.5 * joined["partial_power"]) - _decibels(noise),
         octave_costs=costs,
         octave_margin=np.delete(costs, 1, axis=1).min(axis=1) - costs[:, 1],
         sample_rate=stream.sample_rate,

@@ -284,7 +284,6 @@ def _levels(found, own):
         error = np.sqrt(weight / spread / 6) / periods
     return dict(
         partial_power=amplitudes.sum(axis=1), noise_power=noise.sum(axis=1),
-        n_partials=(amplitudes > 0).sum(axis=1),
         stretch=slope, stretch_std=np.where(spread > 0, error, np.inf),
         window_s=found.window_s[own],
     )  # fmt: skip
