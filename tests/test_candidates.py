@@ -96,6 +96,18 @@ def test_salience_does_not_depend_on_the_level(found):
     np.testing.assert_allclose(louder, salience, atol=1e-4)
 
 
+def test_only_what_rises_again_tells_a_period(rng):
+    sums = rng.uniform(-0.2, 1, (6, 90)).astype(np.float32)
+    correlations = rng.uniform(-0.3, 1.1, (6, 90)).astype(np.float32)
+    correlations[:, 60:] = np.linspace(0.3, 1.0, 30)  # the ridge at short lags
+    correlations[3:] = 0.5 + 0.5 * np.abs(correlations[3:])  # never a dip to 0
+    expected = np.maximum(sums, 0) * [naive.less_ridge(row) for row in correlations]
+    found = sums.copy()
+    cpu.combine(found, correlations)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert not found[:, 60:].any() and found[:, :60].any(axis=1).all()
+
+
 def test_noise_floor_is_the_rank_of_the_picked_bins(rng):
     x = rng.standard_normal(3000).astype(np.float32)
     floor = Candidates(RATE, 60.0, 900.0).floor

@@ -159,3 +159,25 @@ def test_odd_partials_of_half_of_f0_decide_by_how_strong_they_are(odd, found):
     """At -10 dB they belong to the sound, at -34 dB they are a subharmonic of the octave above."""
     x = sound(110.0, partials(np.full(len(time_s()), odd), np.ones(len(time_s()))))
     np.testing.assert_allclose(settle(x, np.full(T, 220.0)), found)
+
+
+@pytest.mark.parametrize(("left", "expected"), [(0.4, 1.0), (0.1, 2.0)])
+def test_how_far_odd_partials_fall_decides(left, expected):
+    """By 8 dB at once they have faded, by 20 dB they have broken off, noise or no noise."""
+    t = time_s()
+    odd = left + (1 - left) / (1 + np.exp((t - LEAP * STEP_S) / 0.002))
+    x = sound(110.0, partials(0.3 * odd, np.ones_like(t)), noise=1e-5)
+    found = settle(x, leaping(110.0))
+    np.testing.assert_allclose(found[:LEAP], 110.0)
+    np.testing.assert_allclose(found[LEAP:], 110.0 * expected)
+
+
+@pytest.mark.parametrize(("before", "expected"), [(0.15, 1.0), (0.03, 2.0)])
+def test_how_far_odd_partials_rise_decides(before, expected):
+    """At a leap downwards: 2 dB more of them is the same note, 16 dB is another."""
+    t = time_s()
+    odd = before + (0.19 - before) / (1 + np.exp(-(t - LEAP * STEP_S) / 0.002))
+    x = sound(110.0, partials(odd, np.ones_like(t)), noise=1e-5)
+    found = settle(x, leaping(220.0, 0.5))
+    np.testing.assert_allclose(found[:LEAP], 110.0 * expected)
+    np.testing.assert_allclose(found[LEAP:], 110.0)

@@ -19,7 +19,9 @@ def test_python_blocks_run_as_they_stand(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(compile(first, "README.md", "exec"), names)
-    value, leads_down = capsys.readouterr().out.split()
+    lines = capsys.readouterr().out.splitlines()
+    value, leads_down = lines[0].split()
+    assert lines[1].startswith("HarmonicTracks(T=151, H=40") and lines[2].startswith("349.")
     assert float(value) > 0 and leads_down == "True"  # f0 was too high: its gradient is positive
     residual, sample_rate = so.read_audio("residual.wav")
     assert (len(residual), sample_rate) == (len(names["audio"]), 44100)
