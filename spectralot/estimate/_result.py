@@ -32,14 +32,14 @@ def tracks_of(stream):
     extra = dict(amplitudes=None, phases=None)
     if stream.n_harmonics:
         extra = _partials_result(joined, voiced, stream)
-    costs = 1 - np.minimum(joined["saliences"].astype(np.float64), 1)
+    costs = 1 - np.minimum(joined.pop("saliences"), 1)
     # a Hann bin's power brought to that of all noise in the band of the partials
-    noise = joined["noise_power"] * joined["window_s"] * joined["f0_hz"] / 3
+    noise = joined["noise_power"] * joined["window_s"] * joined["f0_hz"].astype(np.float32) / 3
     return HarmonicTracks(
         time_s=np.arange(len(voiced)) * step_s,
         f0_hz=joined["f0_hz"],
         f0_std_cents=joined["std_cents"],
-        confidence=confidence,
+        confidence=confidence.astype(np.float32),
         voiced=voiced,
         inharmonicity=_stretch(joined, voiced, nearby),
         noise_db=_decibels(noise),
@@ -59,15 +59,16 @@ def tracks_of(stream):
 
 
 def _decibels(power):
-    return 10 * np.log10(power + 1e-20)
+    return 10 * np.log10(power + np.float32(1e-20))
 
 
 def voicing_measures(joined, step_s):
     """What `voicing.WEIGHTS` weigh, (T, 7), out of the joined chunks."""
     level_db, partials_db = _decibels(joined["power"]), _decibels(0.5 * joined["partial_power"])
     snr_db = _decibels(joined["partial_power"]) - _decibels(joined["noise_power"])
-    salience = joined["saliences"][:, 1].astype(np.float64)
-    return voicing.measures(salience, snr_db, level_db - partials_db, level_db, step_s)
+    return voicing.measures(
+        joined["saliences"][:, 1], snr_db, level_db - partials_db, level_db, step_s
+    )
 
 
 def _stretch(joined, voiced, nearby):
@@ -80,7 +81,8 @@ def _stretch(joined, voiced, nearby):
     slope /= np.maximum(total, 1e-30)
     # frames of one window are one measurement
     error = np.sqrt(nearby / np.maximum(total, 1e-30))
-    return np.where((total > 0) & (slope > 4 * error), np.maximum(2 * slope, 0), 0.0)
+    certain = (total > 0) & (slope > 4 * error)
+    return np.where(certain, np.maximum(2 * slope, 0), 0.0).astype(np.float32)
 
 
 def _partials_result(joined, voiced, stream):

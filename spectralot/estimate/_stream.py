@@ -209,7 +209,7 @@ class Stream:
         ahead = min(len(raw), last - first + self.margin)
         raw = raw[:ahead]
         back = min(self.margin, first)
-        f0_hz = np.concatenate([self.f0_hz[first - back : first], raw])
+        f0_hz = np.concatenate([self.f0_hz[-back:] if back else self.f0_hz[:0], raw])
         if first:  # a note that goes on keeps the octave it was given
             leaps = np.abs(np.diff(np.log2(np.concatenate([self.raw[-1:], raw])))) * 1200
             goes_on = int(np.argmax(leaps > LEAP_CENTS)) if leaps.max() > LEAP_CENTS else ahead
@@ -219,8 +219,7 @@ class Stream:
             limits = self.candidates.f0_hz[[0, -1]]
             f0_hz = octaves.settle(*at, f0_hz, back, self.step_s, *limits)
         n = last - first
-        self.raw = np.concatenate([self.raw, raw[:n]])
-        self.f0_hz = np.concatenate([self.f0_hz, f0_hz[back : back + n]])
+        self.raw, self.f0_hz = raw[n - 1 : n], f0_hz[: back + n][-self.margin :]
         found = refine(*at, f0_hz, self.step_s)
         own = slice(back, back + n)
         power = _power(self.x, self._centres(first, last), self.rate)
@@ -230,6 +229,8 @@ class Stream:
             power=power, power_of_all=_power(self.audio, centres, self.sample_rate),
             **_levels(found, own), **self._saliences(found.f0_hz[own], n),
         )  # fmt: skip
+        for name in part.keys() - {"f0_hz"}:  # an hour holds 360,000 frames
+            part[name] = part[name].astype(np.float32)
         if self.n_harmonics:
             at = self._around(self.audio, 1, first - back, first + ahead)
             part |= read_partials(*at, found, own, self.n_harmonics)

@@ -45,5 +45,5 @@ def confidence(logits, step_s):
     """Probability (T,) of a pitch, given the whole recording."""
     forward, out = np.empty(len(logits)), np.empty(len(logits))
     change = 0.5 - 0.5 * np.exp(-2 * CHANGES_PER_S * step_s)
-    cpu.posterior(logits * (step_s / FRAME_S), change, forward, out)
+    cpu.posterior(logits.astype(np.float64) * (step_s / FRAME_S), change, forward, out)
     return np.clip(out, 0.0, 1.0)
