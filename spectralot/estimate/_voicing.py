@@ -12,7 +12,8 @@ from ..cpu import voicing as cpu
 MEASURES = ("1", "salience", "snr", "fill", "level", "past", "future")
 WEIGHTS = np.array([4.04, 0.88, 5.22, 1.05, 2.71, 1.51, 1.85])
 PAST_S, FUTURE_S = 0.2, 0.1
-CHANGES_PER_S = 4.0  # between voiced and unvoiced
+CHANGES_PER_S = 20.0  # between voiced and unvoiced: gaps of two frames are gaps
+PRIOR = -0.5  # in nats: what is doubtful is rather not a pitch
 FRAME_S = 0.01  # for which the weights were found
 LOUD_PERCENTILE = 95.0  # of the level: how loud the recording is
 
@@ -45,5 +46,5 @@ def confidence(logits, step_s):
     """Probability (T,) of a pitch, given the whole recording."""
     forward, out = np.empty(len(logits)), np.empty(len(logits))
     change = 0.5 - 0.5 * np.exp(-2 * CHANGES_PER_S * step_s)
-    cpu.posterior(logits.astype(np.float64) * (step_s / FRAME_S), change, forward, out)
+    cpu.posterior((logits.astype(np.float64) + PRIOR) * (step_s / FRAME_S), change, forward, out)
     return np.clip(out, 0.0, 1.0)
