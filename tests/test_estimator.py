@@ -280,7 +280,8 @@ def test_pauses_are_silent_and_notes_are_not():
 
 def test_silence_and_threshold_can_be_set():
     audio = np.concatenate([tone(220), 0.01 * tone(220)])
-    assert DEFAULT.estimate(audio, RATE).voiced[110:190].all()
+    # for 0.2 s after the loud one the soft one may be its echo
+    assert DEFAULT.estimate(audio, RATE).voiced[122:190].all()
     assert not HarmonicEstimator(silence_db=-30).estimate(audio, RATE).voiced[110:].any()
     strict = HarmonicEstimator(voicing_threshold=0.99).estimate(coloured(0, RATE, 1), RATE)
     np.testing.assert_array_equal(strict.voiced, strict.confidence >= 0.99)

@@ -211,7 +211,7 @@ def test_resyntheses(row):
     assert found["rpa50"] > 0.998
     assert found["rpa10"] > 0.988
     assert found["median_cents"] < 0.25
-    assert found["voicing_recall"] > 0.98
+    assert found["voicing_recall"] > 0.97
     if row["instrument"] != "cello":  # its pauses are 8 frames in all
         assert found["voicing_false_alarm"] < 0.05
 
@@ -222,7 +222,7 @@ def test_sung_phrase(row):
     found = scores_of(row)
     assert found["rpa50"] > 0.991
     assert found["rpa25"] > 0.96
-    assert found["voicing_recall"] > 0.985
+    assert found["voicing_recall"] > 0.975
     assert found["voicing_false_alarm"] < 0.12
 
 
