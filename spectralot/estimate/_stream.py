@@ -78,8 +78,9 @@ class Stream:
         self.audio, self.x = _Growing(-self.lead), _Growing()
         self.audio.append(np.zeros(self.lead, np.float32))
         self.n_samples, self.n_frames, self.closed = 0, None, False
-        self.frames_of = lambda seconds: BATCH * max(1, round(seconds / self.step_s / BATCH))
-        self.chunk, self.ahead = self.frames_of(CHUNK_S), self.frames_of(AHEAD_S)
+        self.chunk, self.ahead = (
+            BATCH * max(1, round(seconds / self.step_s / BATCH)) for seconds in (CHUNK_S, AHEAD_S)
+        )
         self.margin = max(2, round(MARGIN_S / self.step_s))
         self.reach_s = 4 / estimator.fmin + LONGEST_WINDOW_S  # beyond frames
         C = len(self.candidates.f0_hz)
@@ -91,12 +92,14 @@ class Stream:
         self.raw, self.f0_hz, self.parts = np.zeros(0), np.zeros(0), []
 
     def push(self, block):
+        """Take the next samples, float32, and work as far as they reach."""
         self.audio.append(block)
         self.n_samples += len(block)
         self._decimate()
         self._advance()
 
     def finish(self):
+        """Work through what is left; nothing follows."""
         if self.n_samples == 0:
             raise ParameterError("audio must not be empty, got 0 samples")
         self.closed = True
@@ -148,7 +151,7 @@ class Stream:
         if last == self.n_found or (last < self.n_found + BATCH and not self.closed):
             return False
         times = (np.arange(self.n_found, last) * self.hop + self.late) / self.sample_rate
-        rows = np.minimum(np.round(times / FLOOR_STEP_S).astype(int), 10**9)
+        rows = np.round(times / FLOOR_STEP_S).astype(int)
         half = FLOOR_SPAN // 2
         if rows[-1] + half >= len(self.floor_rows) and not self.closed:
             return False

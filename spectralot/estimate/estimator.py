@@ -102,7 +102,8 @@ class HarmonicEstimator:
         self.n_harmonics = n_harmonics
         if n_harmonics != "auto":
             self.n_harmonics = checks.integer("n_harmonics", n_harmonics, 0)
-        self.viterbi, self.center = bool(viterbi), bool(center)
+        self.viterbi = bool(checks.one_of("viterbi", viterbi, (True, False)))
+        self.center = bool(checks.one_of("center", center, (True, False)))
         self.voicing_threshold = checks.number("voicing_threshold", voicing_threshold, minimum=0)
         if self.voicing_threshold > 1:
             raise ParameterError(
