@@ -13,11 +13,12 @@ keep the numbers they have there.
 
 import argparse
 import json
-import os
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"
-os.environ["NUMBA_NUM_THREADS"] = "1"
+from . import one_thread
+
+if __name__ == "__main__":
+    one_thread()
 
 import numpy as np
 

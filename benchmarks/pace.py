@@ -12,11 +12,15 @@ import sys
 import tempfile
 import time
 
-from .trackers import TRACKERS  # first: it sets one thread
+from . import one_thread
 
-import numpy as np  # isort: skip
+if __name__ == "__main__":
+    one_thread()
 
-from .material import degraded, material  # isort: skip
+import numpy as np
+
+from .material import degraded, material
+from .trackers import TRACKERS
 
 RATE = 44100
 HOUR = """

@@ -9,14 +9,13 @@ scores are kept, and a later run adds to them or replaces those of the trackers 
 import argparse
 import csv
 import json
-import os
 import time
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before anything that reads them is imported
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
-os.environ["MKL_NUM_THREADS"] = "1"
-os.environ["NUMBA_NUM_THREADS"] = "1"
+from . import one_thread
+
+if __name__ == "__main__":
+    one_thread()
 
 import numpy as np
 
