@@ -61,9 +61,10 @@ with open(NOTES / "notes.csv", newline="") as table:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Folder that ``spectralot estimate`` has filled from the shipped notes."""
+    """Folder that ``spectralot estimate --method fit`` has filled from the shipped notes."""
     folder = tmp_path_factory.mktemp("shipped")
-    command = [Path(sys.executable).with_name("spectralot"), "estimate", "-o", folder / "results"]
+    command = [Path(sys.executable).with_name("spectralot"), "estimate", "--method", "fit"]
+    command += ["-o", folder / "results"]
     done = subprocess.run(
         [*command, *sorted(NOTES.glob("*.wav"))],
         env={**os.environ, "PYTHONWARNINGS": "error"},
