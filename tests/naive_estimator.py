@@ -55,15 +55,17 @@ def harmonic_kernel(axis_hz, f0_hz, decay):
 
 
 def specific_loudness(magnitude, bin_hz, axis_hz, noise):
-    """Square roots of magnitudes read on the axis, less noise, with norm 1."""
+    """Roots of magnitudes read on the axis, less noise, and they themselves, each with norm 1."""
     values = []
     for hz, level in zip(axis_hz, noise, strict=True):
         below = min(int(hz / bin_hz), len(magnitude) - 2)
         share = hz / bin_hz - below
         m = (1 - share) * magnitude[below] + share * magnitude[below + 1]
-        values.append(math.sqrt(m**3 / (m**2 + level**2 + 1e-30)))
-    norm = math.sqrt(sum(v**2 for v in values))
-    return [v / norm if norm > 1e-6 else 0.0 for v in values]
+        values.append(m**3 / (m**2 + level**2 + 1e-30))
+    root, plain = math.sqrt(sum(values)), math.sqrt(sum(v**2 for v in values))
+    if root <= 1e-6:
+        return [0.0 for _ in values]
+    return [0.6 * math.sqrt(v) / root + 0.4 * v / plain for v in values]
 
 
 def correlation(magnitude, n_fft, lag, window):

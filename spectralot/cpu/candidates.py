@@ -13,6 +13,7 @@ from rocket_fft import c2r, r2c
 
 ROWS_AXIS = np.array([1])
 LANES = 8
+PLAIN = 0.4  # share of magnitudes themselves beside their roots
 
 
 @njit(parallel=True, cache=True, nogil=True)
@@ -100,17 +101,21 @@ def band_floors(x, starts, window, picked, rank, frames, spectra, floors):
 @njit
 def _weighted(magnitude, below, weight, floor, suppression, out):
     """Square root of the magnitudes on the axis, less noise, with norm 1 (eqs. 2, 4)."""
-    total = 0.0
+    total, power = 0.0, 0.0
     for a in range(out.shape[0]):
         i, w = below[a], weight[a]
         m = magnitude[i] + w * (magnitude[i + 1] - magnitude[i])
         noise = suppression * floor[a]
         m *= m * m / (m * m + noise * noise + np.float32(1e-30))
         total += m
-        out[a] = math.sqrt(m)
-    scale = np.float32(1.0 / math.sqrt(total)) if total > 1e-12 else np.float32(0.0)
+        power += m * m
+        out[a] = m
+    root, plain = np.float32(0.0), np.float32(0.0)
+    if total > 1e-12:
+        root = np.float32((1.0 - PLAIN) / math.sqrt(total))
+        plain = np.float32(PLAIN / math.sqrt(power))
     for a in range(out.shape[0]):
-        out[a] *= scale
+        out[a] = root * math.sqrt(out[a]) + plain * out[a]
 
 
 @njit

@@ -20,7 +20,7 @@ LONGEST_WINDOW_S = 0.070
 # window of the later passes: 15 ms at 50 dB, ten times that at 0 dB
 CLEAN_WINDOW_S, CLEAN_DB = 0.015, 50.0
 PASSES = 2
-FIRST_REACH_S = 0.02  # over which the track's steps between candidates are smoothed, either side
+FIRST_REACH_S = 0.012  # over which the track's steps between candidates are smoothed, either side
 SMOOTHING = 0.8  # of the window, before each of the later passes
 # what smoothing leaves of the noise of the passes before; measured on tones in white noise
 PASSES_STD = 1.5

@@ -10,7 +10,7 @@ from ..cpu import voicing as cpu
 
 # found by `python -m benchmarks.voicing` on sounds made by benchmarks/material.py
 MEASURES = ("1", "salience", "snr", "fill", "level", "past", "future")
-WEIGHTS = np.array([4.04, 0.88, 5.22, 1.05, 2.71, 1.51, 1.85])
+WEIGHTS = np.array([3.50, 0.94, 5.80, 1.33, 2.87, 1.39, 1.76])
 PAST_S, FUTURE_S = 0.2, 0.1
 CHANGES_PER_S = 20.0  # between voiced and unvoiced: gaps of two frames are gaps
 PRIOR = -0.5  # in nats: what is doubtful is rather not a pitch
