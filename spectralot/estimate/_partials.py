@@ -21,7 +21,7 @@ def read_partials(audio, begin, hop, rate, found, own, n_harmonics):
         warped.y, warped.centres, n_periods.astype(np.int64), warped.per_period, found.f0_hz,
         HIGHEST * rate, warped.scratch(np.maximum(n_periods, 4)), outputs,
     )  # fmt: skip
-    amplitudes, phases, noise = (output[own] for output in outputs)
+    amplitudes, phases, noise = (output[own].copy() for output in outputs)
     f_over_rate = found.f0_hz[own, None] / rate * np.arange(1, n_harmonics + 1)
     amplitudes /= np.maximum(np.interp(f_over_rate, *RESPONSE), 0.5).astype(np.float32)
     # noise beside each partial, over three neighbours, brought from 4 periods to the window's
