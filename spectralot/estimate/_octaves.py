@@ -17,7 +17,9 @@ from ._refine import measure, notes
 NEVER_DB, CLEAR_DB = 4.0, 10.0  # over the noise: not there, and there
 BROKEN_DB = 13.0  # partials that fall by more break off
 REAPPEAR_DB = 6.0  # the same for a leap downwards
-PRESENT_DB = 3.0  # over the noise, in the mean over a note
+PRESENT_DB = (
+    12.0  # over the noise, in the mean over a note: voices have rough halves 3 to 10 dB over it
+)
 HALVES_DB = -20.0  # odd partials of half of f0 against its even ones: it is f0
 RISE_DB = 1.0  # a note that begins is louder than what was before
 LEAST_S = 0.08  # a note, long enough to tell
