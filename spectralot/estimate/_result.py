@@ -21,7 +21,9 @@ def tracks_of(stream):
     """Join the chunks and judge what needs the whole recording: voicing, silence, phases."""
     parts, step_s, own = stream.parts, stream.step_s, stream.estimator
     joined = joined_chunks(parts)
-    confidence = voicing.confidence(voicing_measures(joined, step_s) @ voicing.WEIGHTS, step_s)
+    confidence = voicing.confidence(
+        voicing_measures(joined, step_s) @ voicing.WEIGHTS.astype(np.float32), step_s
+    )
     # against all of the sound: what the decimation leaves of a whistle above it is no sound
     loud = np.percentile(joined["power_of_all"], voicing.LOUD_PERCENTILE)
     silent = joined["power"] <= loud * 10 ** (own.silence_db / 10)
