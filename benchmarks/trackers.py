@@ -146,6 +146,12 @@ TRACKERS = {
 }
 
 
+def read_rows(folder):
+    """Rows of a set's manifest."""
+    with open(folder / "manifest.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def run(track, folder, rows):
     """Scores of every sound of a set, each with its group and its CPU seconds."""
     found, warm = {}, set()
@@ -220,8 +226,7 @@ def main():
             print(f"without {tracker}: {error}")
             continue
         for folder in options.sets:
-            with open(folder / "manifest.csv", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
+            rows = read_rows(folder)
             if options.groups:
                 rows = [r for r in rows if r["instrument"] in options.groups.split(",")]
             results.setdefault(folder.name, {})[tracker] = run(track, folder, rows)

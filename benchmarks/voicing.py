@@ -13,7 +13,6 @@ The weights there come from
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,8 @@ from scipy.special import expit, log_expit
 from spectralot import HarmonicEstimator, read_audio
 from spectralot.estimate import _voicing as voicing
 from spectralot.estimate._result import joined_chunks, voicing_measures
+
+from .trackers import read_rows
 
 PENALTY = 1e-4  # on the squares of the weights, so that measures alike share them
 
@@ -46,18 +47,17 @@ def main():
 def frames_of(folder, estimator):
     """Measures (T, M) and truth (T,) of all judged frames of a set."""
     measures, voiced = [], []
-    with open(folder / "manifest.csv", newline="") as file:
-        for row in csv.DictReader(file):
-            audio, rate = read_audio(folder / row["file"])
-            stream = estimator._stream([audio], rate)
-            found = voicing_measures(joined_chunks(stream.parts), stream.step_s)
-            table = np.loadtxt(folder / row["annotation"], delimiter=",", skiprows=1, ndmin=2)
-            times = np.arange(len(found)) * stream.step_s
-            nearest = np.abs(table[:, :1] - times).argmin(axis=0)
-            f0_hz = table[nearest, 1]
-            judged = ~np.isnan(f0_hz) & (np.abs(table[nearest, 0] - times) < 0.02)
-            measures.append(found[judged])
-            voiced.append(f0_hz[judged] > 0)
+    for row in read_rows(folder):
+        audio, rate = read_audio(folder / row["file"])
+        stream = estimator._stream([audio], rate)
+        found = voicing_measures(joined_chunks(stream.parts), stream.step_s)
+        table = np.loadtxt(folder / row["annotation"], delimiter=",", skiprows=1, ndmin=2)
+        times = np.arange(len(found)) * stream.step_s
+        nearest = np.abs(table[:, :1] - times).argmin(axis=0)
+        f0_hz = table[nearest, 1]
+        judged = ~np.isnan(f0_hz) & (np.abs(table[nearest, 0] - times) < 0.02)
+        measures.append(found[judged])
+        voiced.append(f0_hz[judged] > 0)
     return np.concatenate(measures), np.concatenate(voiced)
 
 

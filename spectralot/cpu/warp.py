@@ -104,37 +104,41 @@ def _fold(y, weight, folded):
 
 
 @njit
-def _correction(z, d, period_s, f0_hz, n_partials, amplitudes, between, sums):
-    """Amplitudes of and between partials; error of f0 in Hz and its sums over partials (eq. 11).
-
-    sums = (weights, squared deviations expected of noise, and for inharmonicity: weight,
-    weight k^2, weight k^4, weight deviation, weight deviation k^2).
-    """
-    K = amplitudes.shape[0]
-    scale = 2.0 * 2.0 / (period_s[1])
-    loudest = 0.0
+def _levels(z, length, n_partials, amplitudes, between):
+    """Amplitudes of partials 1.. and half way between partials from 0 on; 0 beyond n_partials."""
+    scale = 4.0 / length
     for k in range(n_partials + 1):
         q = z[2 * k + 1]
         between[k] = scale * math.sqrt(q.real * q.real + q.imag * q.imag)
+    for k in range(1, n_partials + 1):
         p = z[2 * k]
-        if k > 0:
-            amplitudes[k - 1] = scale * math.sqrt(p.real * p.real + p.imag * p.imag)
-            loudest = max(loudest, amplitudes[k - 1])
+        amplitudes[k - 1] = scale * math.sqrt(p.real * p.real + p.imag * p.imag)
     amplitudes[n_partials:] = 0.0
     between[n_partials + 1 :] = 0.0
+
+
+@njit
+def _correction(z, d, window_s, f0_hz, amplitudes, between, sums):
+    """Error of f0 in Hz (eq. 11), and sums over partials for its standard error and for B.
+
+    sums = (weights, squares of what noise makes of them, and of the straight line over k^2:
+    weight, weight k^2, weight k^4, weight part, weight part k^2), part = deviation / (k f0).
+    """
+    loudest, error = 0.0, 0.0
     sums[:] = 0.0
-    total, error = 0.0, 0.0
-    for k in range(1, min(n_partials, K) + 1):
+    for k in range(amplitudes.shape[0]):
+        loudest = max(loudest, amplitudes[k])
+    for k in range(1, amplitudes.shape[0] + 1):
         a = amplitudes[k - 1]
         noise = 0.5 * (between[k - 1] ** 2 + between[k] ** 2)
         if a > 0.01 * loudest and noise < a * a:
             p, q = z[2 * k], d[2 * k]
             power = p.real * p.real + p.imag * p.imag
-            off = -(q.imag * p.real - q.real * p.imag) / (2.0 * power * period_s[0])
+            off = -(q.imag * p.real - q.real * p.imag) / (2.0 * power * window_s)
             weight = a * k * (1.0 - noise / (a * a))
             if abs(off) < 0.25 * f0_hz:
-                total += weight
                 error += weight * off / k
+                sums[0] += weight
                 sums[1] += (weight / k) ** 2 * noise / (a * a)
                 sure = a * a * k * k / (noise + 1e-30)
                 part, square = off / (k * f0_hz), 1.0 * k * k
@@ -143,8 +147,7 @@ def _correction(z, d, period_s, f0_hz, n_partials, amplitudes, between, sums):
                 sums[4] += sure * square * square
                 sums[5] += sure * part
                 sums[6] += sure * part * square
-    sums[0] = total
-    return error / total if total > 0.0 else 0.0
+    return error / sums[0] if sums[0] > 0.0 else 0.0
 
 
 @njit(parallel=True, cache=True, nogil=True)
@@ -175,10 +178,9 @@ def measure(y, centres, n_periods, per_period, f0_hz, highest_hz, scratch, outpu
             r2c(row, z, AXIS, True, 1.0, 1)
             r2c(d_row, d, AXIS, True, 1.0, 1)
             n_partials = max(1, min(K, min(M // 2 - 1, int(highest_hz / f0_hz[t]))))
-            period = (n_periods[t] / f0_hz[t], 1.0 * length)
-            errors[t] = _correction(
-                z, d, period, f0_hz[t], n_partials, amplitudes[t], between[t], sums[t]
-            )
+            _levels(z, length, n_partials, amplitudes[t], between[t])
+            window_s = n_periods[t] / f0_hz[t]
+            errors[t] = _correction(z, d, window_s, f0_hz[t], amplitudes[t], between[t], sums[t])
 
 
 @njit(parallel=True, cache=True, nogil=True)

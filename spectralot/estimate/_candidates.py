@@ -12,6 +12,7 @@ from scipy.fft import next_fast_len
 from scipy.ndimage import percentile_filter
 
 from ..cpu import candidates as cpu
+from ..transforms._lobes import banded, harmonic_lobes, of_unit_norm
 
 STEP_CENTS = 25.0  # between candidates
 BASE_HZ = 27.5  # centre of the longest window's candidates
@@ -42,7 +43,8 @@ class Candidates:
     """Salience of f0 candidates from `fmin` to `fmax` in a sound at `rate`."""
 
     def __init__(self, rate, fmin, fmax):
-        self.rate, self.top = rate, min(max(HIGHEST_HZ, 1.15 * fmax), 0.48 * rate)
+        self.rate, self.fmax = rate, fmax
+        self.top = min(max(HIGHEST_HZ, 1.15 * fmax), 0.48 * rate)
         n_candidates = 2 + int(np.ceil(1200 / STEP_CENTS * np.log2(fmax / fmin)))
         self.f0_hz = fmin * 2 ** (np.arange(n_candidates) * STEP_CENTS / 1200)
         axis_hz = erb_hz(np.arange(erb_number(12.0), erb_number(self.top), ERB_STEP))
@@ -81,8 +83,8 @@ class _Window:
         self.numbers = (self.window, n_bins, suppression, int(served[0]))
         below = np.minimum((axis_hz / bin_hz).astype(np.int64), n_bins - 2)
         self.axis = (below, (axis_hz / bin_hz - below).astype(np.float32))
-        kernel = _kernel(axis_hz, f0_hz) * weight
-        self.tables = (*_banded(kernel.astype(np.float32)), *self._lags(rate / f0_hz, weight))
+        kernel, *span = banded((_kernel(axis_hz, f0_hz) * weight).astype(np.float32))
+        self.tables = (kernel, np.stack(span, axis=1), *self._lags(rate / f0_hz, weight))
 
     def _lags(self, lags, weight):
         """Where the autocorrelation is read for each candidate, and with which taps (eq. 5)."""
@@ -109,22 +111,9 @@ class _Window:
 
 
 def _kernel(axis_hz, f0_hz):
-    """Cosine lobes of the harmonics 1 and primes, and charges half way between them (eq. 1)."""
-    q = axis_hz[:, None] / f0_hz
-    kernel = np.zeros_like(q)
-    for prime in PRIMES:
-        off = np.abs(q - prime)
-        kernel += np.where(off < 0.75, np.where(off < 0.25, 1.0, 0.5) * np.cos(2 * np.pi * q), 0)
-    kernel *= axis_hz[:, None] ** -DECAY
-    return kernel / np.sqrt((np.maximum(kernel, 0) ** 2).sum(axis=0))
-
-
-def _banded(matrix):
-    """The matrix, and between which columns each row has numbers."""
-    filled = matrix != 0
-    first, last = filled.argmax(axis=1), matrix.shape[1] - filled[:, ::-1].argmax(axis=1)
-    last[~filled.any(axis=1)] = 0
-    return np.ascontiguousarray(matrix), np.stack([np.minimum(first, last), last], axis=1)
+    """Lobes of the harmonics 1 and primes, falling with frequency (eq. 1)."""
+    lobes = harmonic_lobes(axis_hz[:, None] / f0_hz, PRIMES)
+    return of_unit_norm(lobes * axis_hz[:, None] ** -DECAY)
 
 
 class _Floor:

@@ -86,7 +86,6 @@ class Warp:
         places, self.y = np.empty(total), np.empty(total, np.float32)
         cpu.positions(f0_hz, grid, segments, cycles, self.centres, places)
         cpu.interpolate(x, places, TABLE, self.y)
-        self.f0_hz, self.n_periods = f0_hz, n_periods
         self.per_period = np.repeat(per_period, last - first + 1)
 
     def scratch(self, n_periods):

@@ -52,7 +52,7 @@ def tracks_of(stream):
         n_samples=stream.n_samples,
         settings=dict(
             version=__version__, method="signal", hop_length=float(stream.hop), fmin=own.fmin,
-            fmax=float(stream.candidates.f0_hz[-1]), n_harmonics=own.n_harmonics,
+            fmax=float(stream.candidates.fmax), n_harmonics=own.n_harmonics,
             viterbi=own.viterbi, voicing_threshold=own.voicing_threshold,
             silence_db=own.silence_db, center=own.center,
         ),

@@ -14,6 +14,7 @@ from .. import checks
 from ..checks import ParameterError
 from ..cpu import salience as cpu
 from ..stft import StftSaved
+from ._lobes import banded, harmonic_lobes, of_unit_norm
 from .stft import STFT
 
 __all__ = ["PitchSalience"]
@@ -124,7 +125,7 @@ class PitchSalience:
         candidates_hz = _candidates(fmin, fmax, bins_per_octave, bins_hz, sample_rate)
         kernel = _kernel(bins_hz, candidates_hz)
         kernels = {
-            dtype: [_banded(matrix.astype(dtype)) for matrix in (kernel, kernel.T)]
+            dtype: [banded(matrix.astype(dtype)) for matrix in (kernel, kernel.T)]
             for dtype in (np.dtype(np.float32), np.dtype(np.float64))
         }
         vars(self).update(
@@ -238,19 +239,5 @@ def _candidates(fmin, fmax, bins_per_octave, bins_hz, sample_rate):
 def _kernel(bins_hz, candidates_hz):
     """Cosine lobes of each candidate (columns) over the bins (rows), eq. 1."""
     q = bins_hz[:, None] / candidates_hz
-    kernel = np.zeros_like(q)
-    for prime in PRIMES:
-        off = np.abs(q - prime)
-        kernel += np.where(off < 0.75, np.where(off < 0.25, 1.0, 0.5) * np.cos(2 * np.pi * q), 0)
-    kernel /= np.maximum(q, 0.1) ** DECAY  # nothing lies below q = 0.25
-    return kernel / np.sqrt((np.maximum(kernel, 0) ** 2).sum(axis=0))
-
-
-def _banded(matrix):
-    """The matrix, and between which columns each row has numbers; neither edge falls."""
-    filled = matrix != 0
-    first, last = filled.argmax(axis=1), matrix.shape[1] - filled[:, ::-1].argmax(axis=1)
-    empty = ~filled.any(axis=1)
-    first[empty], last[empty] = matrix.shape[1], 0
-    first = np.ascontiguousarray(np.minimum.accumulate(first[::-1])[::-1])
-    return np.ascontiguousarray(matrix), first, np.maximum.accumulate(np.maximum(last, first))
+    # nothing lies below q = 0.25
+    return of_unit_norm(harmonic_lobes(q, PRIMES) / np.maximum(q, 0.1) ** DECAY)
