@@ -296,3 +296,14 @@ def test_errors_in_one_line(rng, keywords, message):
     with pytest.raises(ParameterError, match=message) as caught:
         fit_harmonics(**arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [18, 301])
+def test_a_lone_partial_is_the_first_however_clean(seed):
+    """Noise once made a fifth of f0 the better guess, and no octave leads back from there."""
+    rng = np.random.default_rng(seed)
+    f0 = 440 * 2 ** (rng.uniform(-50, 50) / 1200)
+    t = (np.arange(1024) - 511.5) / 16000
+    x = np.cos(2 * np.pi * f0 * t + rng.uniform(0, 6.28))
+    x += rng.standard_normal(1024) * np.sqrt(0.5e-5)
+    assert abs(cents(fit_harmonics(x, 16000).f0_hz, f0)) < 0.1

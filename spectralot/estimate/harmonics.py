@@ -176,8 +176,13 @@ def fit_harmonics(
         best = refine(task, [State(f0_hz), State(_nearby(task, f0_hz))])
     while True:
         others = [best if r == 1 else _relative(task, best, r) for r in OCTAVES]
-        better = [o for o in others if o and low <= o.f0 <= high and o.cost < best.cost]
-        if f0_hz is not None or not better:
+        if f0_hz is not None:
+            break
+        # a lone partial is the loudest harmonic of many f0, and its first in truth
+        loudest = 1 + int(np.argmax(best.energy[: best.order]))
+        tried = others if loudest in OCTAVES else [*others, _relative(task, best, loudest)]
+        better = [o for o in tried if o and low <= o.f0 <= high and o.cost < best.cost]
+        if not better:
             break
         best = min(better, key=lambda fit: fit.cost)  # the search has missed the best octave
         best = min(best, refine(task, [best]), key=lambda fit: fit.cost)
