@@ -299,9 +299,11 @@ def plot_octaves(ax, tracks):
     costs = np.where(np.isfinite(tracks.octave_costs), tracks.octave_costs, np.nan)
     ahead = np.where(tracks.voiced[:, None], costs - costs[:, 1:2], np.nan)
     lines = []
-    for column, label, color in ((0, "f0 / 2", VERMILLION), (2, "2 f0", BLUE), (3, "3 f0", GREEN)):
+    # 2 f0 and 3 f0 often cost all there is: the wider line is seen below the other
+    styles = ((0, "f0 / 2", VERMILLION, 1.4), (2, "2 f0", BLUE, 3.2), (3, "3 f0", GREEN, 1.4))
+    for column, label, color, width in styles:
         lines += ax.plot(
-            tracks.time_s, ahead[:, column], color=color, lw=1.4, marker="o", ms=1.4,
+            tracks.time_s, ahead[:, column], color=color, lw=width, marker="o", ms=width,
             markeredgewidth=0, label=label,
         )  # fmt: skip
     bottom, top = min(np.nanmin(ahead, initial=0), 0), max(np.nanmax(ahead, initial=0), 0)
