@@ -14,6 +14,8 @@ class Adam:
         Shape of the parameters.
     beta1, beta2 : float
         Decay of the running mean and of the running mean square of the gradient.
+    eps : float
+        Added to the root of the running mean square: gradients much smaller count less.
     shared : bool
         One running mean square for the whole array instead of one an element: elements whose
         gradient is small then move little, where plain Adam would move them as far as any.
@@ -29,8 +31,8 @@ class Adam:
     True
     """
 
-    def __init__(self, shape, *, beta1=0.9, beta2=0.99, shared=False):
-        self.beta1, self.beta2, self.shared = beta1, beta2, shared
+    def __init__(self, shape, *, beta1=0.9, beta2=0.99, eps=1e-30, shared=False):
+        self.beta1, self.beta2, self.eps, self.shared = beta1, beta2, eps, shared
         self.mean = np.zeros(shape)
         self.square = np.zeros(()) if shared else np.zeros(shape)
         self.n_steps = 0
@@ -56,4 +58,4 @@ class Adam:
         self.square += (1 - self.beta2) * ((square.mean() if self.shared else square) - self.square)
         mean = self.mean / (1 - self.beta1**self.n_steps)
         square = self.square / (1 - self.beta2**self.n_steps)
-        return rate * mean / (np.sqrt(square) + 1e-30)
+        return rate * mean / (np.sqrt(square) + self.eps)

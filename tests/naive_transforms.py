@@ -41,13 +41,15 @@ def mel_weights(n_bands, frequencies_hz, fmin, fmax):
     return weights, np.array(corners[1:-1])
 
 
-def constant_q(x, *, fmin, n_bins, bins_per_octave, hop_length, window, sample_rate, centres):
+def constant_q(
+    x, *, fmin, n_bins, bins_per_octave, hop_length, window, sample_rate, centres, gamma=0.0
+):
     """Complex coefficients (T, K): each kernel against the samples around each centre."""
-    quality = 1 / (2 ** (1 / bins_per_octave) - 1)
+    widest = 2 ** (1 / bins_per_octave) - 1
     coefficients = np.zeros((len(centres), n_bins), dtype=np.complex128)
     for k in range(n_bins):
         f = fmin * 2 ** (k / bins_per_octave)
-        length = math.ceil(quality * sample_rate / f)
+        length = math.ceil(sample_rate / (f * widest + gamma))
         taper = get_window(window, length)
         gain = math.sqrt(length) / np.sum(np.abs(taper))
         for t, centre in enumerate(centres):

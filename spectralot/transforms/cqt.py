@@ -33,7 +33,7 @@ class ConstantQ(Transform):
     .. math:: |C[t, k]| = \frac{\sqrt{l_k}}{\sum_i |w_k[i]|}
               \Big| \sum_i w_k[i]\, x[\tau_t + i - \lceil l_k / 2 \rceil]\,
               e^{-2 \pi j f_k (i - \lceil l_k / 2 \rceil) / s} \Big|,\qquad
-              l_k = \Big\lceil \frac{s}{f_k (2^{1/b} - 1)} \Big\rceil
+              l_k = \Big\lceil \frac{s}{f_k (2^{1/b} - 1) + \gamma} \Big\rceil
 
     A sine of amplitude A on a bin has the magnitude ``A sqrt(l_k) / 2``. With "center" frame t
     is centred on sample tau = ``t * hop_length``; with the other paddings the longest window plays
@@ -47,6 +47,8 @@ class ConstantQ(Transform):
         Number K of bins.
     bins_per_octave : int
         Bins b in an octave.
+    gamma : float
+        Widens all bins, in Hz: low ones then have shorter windows (variable-Q transform).
     hop_length : int
         Step between frames in samples.
     window : str or tuple
@@ -62,6 +64,8 @@ class ConstantQ(Transform):
     ----------
     frequencies_hz : ndarray, shape (K,), float64
         ``fmin * 2**(k / bins_per_octave)``.
+    window_lengths : ndarray, shape (K,), int64
+        Samples l_k under the window of each bin.
 
     Raises
     ------
@@ -76,8 +80,9 @@ class ConstantQ(Transform):
     References
     ----------
     Brown, J. Acoust. Soc. Am. 89(1), 1991, equation 5 (constant Q); Brown, Puckette, J. Acoust.
-    Soc. Am. 92(5), 1992 (kernels in the frequency domain); Torres, Peeters, Richard, ICASSP 2024,
-    arXiv:2312.14507 (these features).
+    Soc. Am. 92(5), 1992 (kernels in the frequency domain); Schörkhuber et al., *A Matlab toolbox
+    for efficient perfect reconstruction time-frequency transforms*, AES 53, 2014 (gamma); Torres,
+    Peeters, Richard, ICASSP 2024, arXiv:2312.14507 (these features).
 
     Examples
     --------
@@ -96,6 +101,7 @@ class ConstantQ(Transform):
         fmin=32.7,
         n_bins=285,
         bins_per_octave=36,
+        gamma=0.0,
         hop_length=256,
         window="hann",
         power=1,
@@ -114,20 +120,22 @@ class ConstantQ(Transform):
                 f"n_bins must keep the highest bin below sample_rate / 2 = {sample_rate / 2:g} Hz, "
                 f"got {n_bins} ({frequencies_hz[-1]:.6g} Hz)"
             )
-        quality = 1 / (2 ** (1 / bins_per_octave) - 1)
-        lengths = np.ceil(quality * sample_rate / frequencies_hz).astype(np.int64)
+        gamma = checks.number("gamma", gamma, minimum=0)
+        widths_hz = frequencies_hz * (2 ** (1 / bins_per_octave) - 1) + gamma
+        lengths = np.ceil(sample_rate / widths_hz).astype(np.int64)
         _window(window, int(lengths[-1]), np.float64)  # raises if there is no such window
         self._set(
             fmin=fmin,
             n_bins=n_bins,
             bins_per_octave=bins_per_octave,
+            gamma=gamma,
             hop_length=checks.integer("hop_length", hop_length, 1),
             window=window,
             power=int(checks.one_of("power", power, (1, 2))),
             sample_rate=sample_rate,
             padding=checks.one_of("padding", padding, PADDINGS),
             frequencies_hz=_constant(frequencies_hz),
-            _lengths=lengths,
+            window_lengths=_constant(lengths),
             _frame_length=int(lengths[0]),
         )
 
@@ -136,7 +144,7 @@ class ConstantQ(Transform):
         centre = 0 if self.padding == "center" else -(-self._frame_length // 2)
         for first in range(0, self.n_bins, self.bins_per_octave):
             part = slice(first, first + self.bins_per_octave)
-            lengths = tuple(self._lengths[part].tolist())
+            lengths = tuple(self.window_lengths[part].tolist())
             turns = tuple((self.frequencies_hz[part] / self.sample_rate).tolist())
             # blocks about twice as long as the window: longer ones leave the cache
             block = min(n_frames, max(32, -(-lengths[0] // self.hop_length)))

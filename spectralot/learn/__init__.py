@@ -1,0 +1,32 @@
+"""Learning f0 and amplitudes from sounds alone, without labels.
+
+Equations: docs/derivations/network.md and docs/derivations/learning.md.
+"""
+
+from .encoder import ENCODERS, DenseEncoder, PaperEncoder, SharedEncoder
+from .frames import Frames
+from .model import HarmonicModel
+from .objective import OBJECTIVES, Guided, Joint, objective
+from .sounds import Sounds, paper_sounds, recorded_sounds, varied_sounds
+from .trainer import Result, TrainConfig, scores, train
+
+__all__ = [
+    "ENCODERS",
+    "OBJECTIVES",
+    "DenseEncoder",
+    "Frames",
+    "Guided",
+    "HarmonicModel",
+    "Joint",
+    "PaperEncoder",
+    "Result",
+    "SharedEncoder",
+    "Sounds",
+    "TrainConfig",
+    "objective",
+    "paper_sounds",
+    "recorded_sounds",
+    "scores",
+    "train",
+    "varied_sounds",
+]

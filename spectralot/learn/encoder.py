@@ -1,0 +1,414 @@
+"""Encoders: from frames of a constant-Q transform to f0 and harmonic amplitudes.
+
+An encoder describes a network and has no state: parameters come in as an argument, and gradients
+are added to another. Equations: docs/derivations/network.md.
+"""
+
+import numpy as np
+
+from .. import checks
+from ..cpu import network as cpu
+from . import network as nn
+from .heads import SLOPE, LinearHead, ReadHead
+from .network import Parameters
+
+__all__ = ["ENCODERS", "DenseEncoder", "Encoder", "PaperEncoder", "SharedEncoder"]
+
+TAPS = 15  # of convolutions over bins
+
+
+class Encoder:
+    """What all encoders share: the frequency scale of their bins, and the last layer of f0.
+
+    A subclass sets ``_head`` and ``_trunk_shapes`` and gives ``_start_trunk(parameters, rng)``,
+    ``_trunk(parameters, x, rng)``, which returns channels (R,C) and logits (R,K), and
+    ``_trunk_backward(parameters, gradient, d_z, d_logits, saved)``.
+
+    Parameters
+    ----------
+    n_bins : int
+        Bins K of a frame.
+    n_harmonics : int
+        Amplitudes H of a frame.
+    fmin : float
+        Frequency of the lowest bin in Hz.
+    bins_per_octave : int
+        Bins in an octave.
+    temperature : float
+        Of the softmax over bins: the lower, the fewer of them share in f0.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range.
+    """
+
+    def __init__(self, n_bins=285, n_harmonics=20, fmin=32.7, bins_per_octave=36, temperature=0.1):
+        self.n_bins = checks.integer("n_bins", n_bins, 2)
+        self.n_harmonics = checks.integer("n_harmonics", n_harmonics, 1)
+        self.fmin = checks.number("fmin", fmin, above=0)
+        self.bins_per_octave = checks.integer("bins_per_octave", bins_per_octave, 1)
+        self.temperature = checks.number("temperature", temperature, above=0)
+
+    @property
+    def shapes(self):
+        """Names and shapes of the parameters.
+
+        Returns
+        -------
+        dict of str to tuple of int
+            In the order in which they lie in the flat vector.
+        """
+        return self._trunk_shapes | self._head.shapes
+
+    def init(self, seed, dtype=np.float32):
+        """Fresh parameters.
+
+        Parameters
+        ----------
+        seed : int or sequence of int
+            Of the random numbers.
+        dtype : dtype
+            float32 or float64: all further work is done in it.
+
+        Returns
+        -------
+        Parameters
+            The same for the same seed.
+        """
+        parameters, rng = Parameters(self.shapes, dtype), np.random.default_rng(seed)
+        self._start_trunk(parameters, rng)
+        self._head.start(parameters, rng)
+        return parameters
+
+    def forward(self, parameters, features, rng=None):
+        """Encode frames.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            From `init`.
+        features : ndarray, shape (R, K), dtype of the parameters
+            Magnitudes of a constant-Q transform, not negative.
+        rng : numpy.random.Generator, optional
+            Switches on what is random in training (dropout).
+
+        Returns
+        -------
+        f0_hz : ndarray, shape (R,), float64
+            Between the frequencies of the first and the last bin.
+        amplitudes : ndarray, shape (R, H)
+            Linear peak amplitudes, not negative.
+        saved : tuple
+            For `backward`.
+        """
+        z, logits, trunk = self._trunk(parameters, features, rng)
+        p, bins = np.empty_like(logits), np.empty(len(logits))
+        cpu.expected_position_forward(logits, self.temperature, p, bins)
+        f0_hz = self.fmin * 2 ** (bins / self.bins_per_octave)
+        amplitudes, head = self._head.forward(parameters, z, features, bins)
+        return f0_hz, amplitudes, (trunk, p, bins, f0_hz, head)
+
+    def backward(self, parameters, gradient, d_f0_hz, d_amplitudes, saved):
+        """Add the gradients of the parameters.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            As in `forward`.
+        gradient : Parameters
+            Changed in place.
+        d_f0_hz : ndarray, shape (R,)
+            Gradient of the loss with respect to f0.
+        d_amplitudes : ndarray, shape (R, H), dtype of the parameters
+            The same of the amplitudes.
+        saved : tuple
+            From `forward`.
+        """
+        trunk, p, bins, f0_hz, head = saved
+        d_z, d_bins = self._head.backward(parameters, gradient, d_amplitudes, head)
+        d_bins = d_f0_hz * f0_hz * (np.log(2) / self.bins_per_octave) + d_bins
+        d_logits = np.empty_like(p)
+        cpu.expected_position_backward(p, bins, self.temperature, d_bins, d_logits)
+        self._trunk_backward(parameters, gradient, d_z, d_logits, trunk)
+
+
+class SharedEncoder(Encoder):
+    """A short convolution over bins, a small MLP for each bin, a Toeplitz head.
+
+    A sound transposed by a bin moves everything up to the logits by one bin, and f0 with it: what
+    is learned at one pitch holds at all others.
+
+    Parameters
+    ----------
+    n_bins, n_harmonics, fmin, bins_per_octave, temperature
+        As in `Encoder`.
+    channels : int
+        Channels of the convolution and between the layers for each bin.
+    layers : int
+        Layers for each bin.
+    out_channels : int
+        Channels D that the heads see.
+    power : float
+        Magnitudes are raised to it: below 1, weak partials count more.
+    amplitudes : {"read", "linear"}
+        Magnitudes read at the harmonics of f0 and corrected by an MLP; or a linear map of all
+        bins, as in the paper.
+    hidden : int
+        Width of that MLP's hidden layer.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range.
+
+    References
+    ----------
+    Riou, Lattner, Hadjeres, Peeters, *PESTO: Pitch Estimation with Self-Supervised
+    Transposition-Equivariant Objective*, ISMIR 2023 (Toeplitz head); docs/derivations/network.md.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_bins=285,
+        n_harmonics=20,
+        fmin=32.7,
+        bins_per_octave=36,
+        temperature=0.1,
+        channels=16,
+        layers=2,
+        out_channels=2,
+        power=0.5,
+        amplitudes="read",
+        hidden=64,
+    ):
+        super().__init__(n_bins, n_harmonics, fmin, bins_per_octave, temperature)
+        self.power = checks.number("power", power, above=0)
+        widths = [checks.integer("channels", channels, 1)]
+        widths += [channels] * (checks.integer("layers", layers, 1) - 1)
+        self._widths = [*widths, checks.integer("out_channels", out_channels, 1)]
+        checks.one_of("amplitudes", amplitudes, ("read", "linear"))
+        if amplitudes == "linear":
+            self._head = LinearHead(n_bins * out_channels, n_harmonics)
+        else:
+            hidden = checks.integer("hidden", hidden, 1)
+            self._head = ReadHead(n_bins, n_harmonics, bins_per_octave, hidden, self.power)
+
+    @property
+    def _trunk_shapes(self):
+        shapes = {"conv.weight": (TAPS, 1, self._widths[0]), "conv.bias": (self._widths[0],)}
+        for i, pair in enumerate(zip(self._widths, self._widths[1:], strict=False)):
+            shapes |= {f"bin.{i}.weight": pair, f"bin.{i}.bias": pair[1:]}
+        return shapes | {"pitch.kernel": (self._widths[-1], 2 * self.n_bins - 1)}
+
+    def _start_trunk(self, parameters, rng):
+        for name in self._trunk_shapes:
+            if name.endswith("weight"):
+                nn.uniform(rng, parameters[name], 1.0)
+        kernel = parameters["pitch.kernel"]
+        kernel[...] = rng.uniform(-1, 1, kernel.shape) / np.sqrt(kernel.size)
+
+    def _trunk(self, parameters, features, rng):
+        R, K = features.shape
+        x = nn.normalize(features, self.power)[:, :, None]
+        y = nn.conv_forward(x, parameters["conv.weight"], parameters["conv.bias"], SLOPE)
+        z = [y.reshape(R * K, -1)]
+        for i in range(len(self._widths) - 1):
+            weight, bias = parameters[f"bin.{i}.weight"], parameters[f"bin.{i}.bias"]
+            z.append(nn.dense_forward(z[-1], weight, bias, SLOPE))
+        last = z[-1].reshape(R, -1)
+        matrix = nn.toeplitz(parameters["pitch.kernel"], K)
+        return last, last @ matrix, (x, y, z, matrix)
+
+    def _trunk_backward(self, parameters, gradient, d_z, d_logits, saved):
+        x, y, z, matrix = saved
+        R, K, _ = x.shape
+        nn.toeplitz_backward(z[-1].reshape(R, -1).T @ d_logits, gradient["pitch.kernel"])
+        from_pitch = d_logits @ matrix.T
+        d_z = from_pitch if d_z is None else d_z + from_pitch
+        d_z = d_z.reshape(R * K, -1)
+        for i in reversed(range(len(self._widths) - 1)):
+            d_z = nn.dense_backward(
+                d_z, z[i], z[i + 1], parameters[f"bin.{i}.weight"],
+                gradient[f"bin.{i}.weight"], gradient[f"bin.{i}.bias"], SLOPE,
+            )  # fmt: skip
+        nn.conv_backward(
+            d_z.reshape(y.shape), x, y, parameters["conv.weight"], gradient["conv.weight"],
+            gradient["conv.bias"], SLOPE, wanted=False,
+        )  # fmt: skip
+
+
+class DenseEncoder(Encoder):
+    """A plain fully connected MLP over the bins: it shares nothing, and is here to be compared.
+
+    Parameters
+    ----------
+    n_bins, n_harmonics, fmin, bins_per_octave, temperature
+        As in `Encoder`.
+    widths : sequence of int
+        Hidden layers.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_bins=285,
+        n_harmonics=20,
+        fmin=32.7,
+        bins_per_octave=36,
+        temperature=0.1,
+        widths=(512, 256),
+    ):
+        super().__init__(n_bins, n_harmonics, fmin, bins_per_octave, temperature)
+        self._widths = [n_bins, *(checks.integer("widths", w, 1) for w in widths)]
+        self._head = LinearHead(self._widths[-1], n_harmonics)
+
+    @property
+    def _trunk_shapes(self):
+        shapes = {}
+        for i, pair in enumerate(zip(self._widths, [*self._widths[1:], self.n_bins], strict=True)):
+            shapes |= {f"dense.{i}.weight": pair, f"dense.{i}.bias": pair[1:]}
+        return shapes
+
+    def _start_trunk(self, parameters, rng):
+        for name in self._trunk_shapes:
+            if name.endswith("weight"):
+                nn.uniform(rng, parameters[name], 1.0)
+
+    def _slopes(self):
+        return [SLOPE] * (len(self._widths) - 1) + [1.0]
+
+    def _trunk(self, parameters, features, rng):
+        z = [nn.standardize(features, 1e-5)]
+        for i, slope in enumerate(self._slopes()):
+            weight, bias = parameters[f"dense.{i}.weight"], parameters[f"dense.{i}.bias"]
+            z.append(nn.dense_forward(z[-1], weight, bias, slope))
+        return z[-2], z[-1], z
+
+    def _trunk_backward(self, parameters, gradient, d_z, d_logits, z):
+        d_last = d_logits
+        for i, slope in reversed(list(enumerate(self._slopes()))):
+            d_last = nn.dense_backward(
+                d_last, z[i], z[i + 1], parameters[f"dense.{i}.weight"],
+                gradient[f"dense.{i}.weight"], gradient[f"dense.{i}.bias"], slope, wanted=i > 0,
+            )  # fmt: skip
+            if i == len(self._widths) - 1:
+                d_last += d_z
+
+
+class PaperEncoder(Encoder):
+    """The encoder of the paper: 46,012 parameters in the default size.
+
+    Normalisation with a learned scale and offset for each bin, a convolution to 40 channels, a
+    residual convolution, layers for each bin, a Toeplitz head over the channels laid end to end,
+    a linear head for the amplitudes.
+
+    Parameters
+    ----------
+    n_bins, n_harmonics, fmin, bins_per_octave, temperature
+        As in `Encoder`.
+    channels : int
+        Of both convolutions.
+    widths : sequence of int
+        Of the layers for each bin.
+    dropout : float
+        Share of the last but one layer's numbers that are left out in training.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range.
+
+    References
+    ----------
+    Torres, Peeters, Richard, ICASSP 2024, arXiv:2312.14507, section 4.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_bins=285,
+        n_harmonics=20,
+        fmin=32.7,
+        bins_per_octave=36,
+        temperature=0.1,
+        channels=40,
+        widths=(30, 30, 10, 3),
+        dropout=0.2,
+    ):
+        super().__init__(n_bins, n_harmonics, fmin, bins_per_octave, temperature)
+        widths = [checks.integer("widths", w, 1) for w in widths]
+        self._widths = [checks.integer("channels", channels, 1), *widths]
+        self.dropout = checks.number("dropout", dropout, minimum=0)
+        self._head = LinearHead(n_bins * self._widths[-1], n_harmonics)
+
+    @property
+    def _trunk_shapes(self):
+        C, K = self._widths[0], self.n_bins
+        shapes = {"norm.weight": (K,), "norm.bias": (K,)}
+        shapes |= {"conv.weight": (TAPS, 1, C), "conv.bias": (C,)}
+        shapes |= {"residual.weight": (TAPS, C, C), "residual.bias": (C,)}
+        for i, pair in enumerate(zip(self._widths, self._widths[1:], strict=False)):
+            shapes |= {f"bin.{i}.weight": pair, f"bin.{i}.bias": pair[1:]}
+        return shapes | {"pitch.kernel": (1, (self._widths[-1] + 1) * K - 1)}
+
+    def _start_trunk(self, parameters, rng):
+        for name in self._trunk_shapes:
+            if name.endswith("weight"):
+                nn.uniform(rng, parameters[name], 1.0)
+        parameters["norm.weight"][...] = 1.0
+        kernel = parameters["pitch.kernel"]
+        kernel[...] = rng.uniform(-1, 1, kernel.shape) / np.sqrt(kernel.size)
+
+    def _trunk(self, parameters, features, rng):
+        R, K = features.shape
+        normal = nn.standardize(features, 1e-5)
+        x = (normal * parameters["norm.weight"] + parameters["norm.bias"])[:, :, None]
+        y = nn.conv_forward(x, parameters["conv.weight"], parameters["conv.bias"], SLOPE)
+        more = nn.conv_forward(y, parameters["residual.weight"], parameters["residual.bias"], SLOPE)
+        z, kept, last = [(y + more).reshape(R * K, -1)], None, len(self._widths) - 2
+        for i in range(last + 1):
+            if i == last and rng is not None and self.dropout:
+                kept = rng.random(z[-1].shape, np.float32) >= self.dropout
+                kept = kept / z[-1].dtype.type(1 - self.dropout)
+                z[-1] = z[-1] * kept
+            weight, bias = parameters[f"bin.{i}.weight"], parameters[f"bin.{i}.bias"]
+            z.append(nn.dense_forward(z[-1], weight, bias, 1.0 if i == last else SLOPE))
+        flat = np.ascontiguousarray(z[-1].reshape(R, K, -1).transpose(0, 2, 1)).reshape(R, -1)
+        matrix = nn.toeplitz(parameters["pitch.kernel"], K)
+        return flat, flat @ matrix, (normal, x, y, more, z, kept, flat, matrix)
+
+    def _trunk_backward(self, parameters, gradient, d_z, d_logits, saved):
+        normal, x, y, more, z, kept, flat, matrix = saved
+        R, K = normal.shape
+        nn.toeplitz_backward(flat.T @ d_logits, gradient["pitch.kernel"])
+        d_z = d_z + d_logits @ matrix.T
+        d_z = np.ascontiguousarray(d_z.reshape(R, -1, K).transpose(0, 2, 1)).reshape(R * K, -1)
+        last = len(self._widths) - 2
+        for i in reversed(range(last + 1)):
+            d_z = nn.dense_backward(
+                d_z, z[i], z[i + 1], parameters[f"bin.{i}.weight"],
+                gradient[f"bin.{i}.weight"], gradient[f"bin.{i}.bias"], 1.0 if i == last else SLOPE,
+            )  # fmt: skip
+            if i == last and kept is not None:
+                d_z *= kept
+        d_y = d_z.reshape(y.shape)
+        d_y = d_y + nn.conv_backward(
+            d_y.copy(), y, more, parameters["residual.weight"], gradient["residual.weight"],
+            gradient["residual.bias"], SLOPE,
+        )  # fmt: skip
+        d_x = nn.conv_backward(
+            d_y, x, y, parameters["conv.weight"], gradient["conv.weight"], gradient["conv.bias"],
+            SLOPE,
+        )[:, :, 0]  # fmt: skip
+        gradient["norm.weight"][...] += (d_x * normal).sum(axis=0)
+        gradient["norm.bias"][...] += d_x.sum(axis=0)
+
+
+ENCODERS = {"shared": SharedEncoder, "dense": DenseEncoder, "paper": PaperEncoder}

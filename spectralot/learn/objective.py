@@ -1,0 +1,137 @@
+"""What is descended: from f0 and amplitudes of a batch to a loss and its gradients.
+
+Equations and the reasons: docs/derivations/learning.md.
+"""
+
+import numpy as np
+
+from .. import checks
+from ..losses import MSS, PRESETS, SOT, WeightedSum, preset
+from ..synth import harmonic_backward, harmonic_forward
+from ..transforms import PitchSalience
+
+__all__ = ["OBJECTIVES", "Guided", "Joint", "objective"]
+
+OBJECTIVES = ("guided", *PRESETS)
+TEMPLATE_LEVEL = 0.3  # of the first harmonic of the guide; transport of pitch does not hear it
+
+
+class Joint:
+    """One loss of the rendered sound, which teaches f0 and amplitudes, as in the paper.
+
+    Parameters
+    ----------
+    loss : object
+        As from `spectralot.preset`.
+    sample_rate : float
+        In Hz.
+    """
+
+    def __init__(self, loss, sample_rate=16000):
+        self._loss, self._rate = loss, sample_rate
+
+    def __call__(self, step, n_steps, audio, f0_hz, amplitudes):
+        """Value and gradients of one batch.
+
+        Parameters
+        ----------
+        step, n_steps : int
+            How far training is.
+        audio : ndarray, shape (B, N)
+            What is to be reached.
+        f0_hz : ndarray, shape (B, T)
+            In Hz.
+        amplitudes : ndarray, shape (B, T, H)
+            Linear.
+
+        Returns
+        -------
+        value : float
+        d_f0_hz : ndarray, shape (B, T)
+        d_amplitudes : ndarray, shape (B, T, H)
+        """
+        return _descend(self._loss, self._rate, audio, f0_hz, amplitudes)
+
+
+class Guided:
+    """f0 learns from transport of pitch with amplitudes that are not its own; these learn apart.
+
+    f0 is heard on a guide of fixed amplitudes 1/h: whatever the network makes of the amplitudes,
+    the guide at f0 / 2 has another pitch, so there is no octave to fall into. Amplitudes learn from
+    the vertical loss MSS once f0 is about right; late in training it refines f0 too, further than
+    transport can.
+
+    Parameters
+    ----------
+    sample_rate : float
+        In Hz.
+    amplitudes_from : float
+        Share of the training after which amplitudes are learned.
+    refine_from : float
+        Share after which the vertical loss refines f0.
+    refine_weight : float
+        Its weight then.
+    """
+
+    def __init__(self, sample_rate=16000, amplitudes_from=0.2, refine_from=0.5, refine_weight=0.01):
+        self._rate = sample_rate
+        self._pitch, self._spectrum = _pitch(sample_rate), MSS()
+        self._amplitudes_from, self._refine_from = amplitudes_from, refine_from
+        self._refine_weight = refine_weight
+
+    def __call__(self, step, n_steps, audio, f0_hz, amplitudes):
+        """Value and gradients of one batch, as of `Joint`."""
+        H = amplitudes.shape[-1]
+        guide = (TEMPLATE_LEVEL / np.arange(1, H + 1)).astype(amplitudes.dtype)
+        guide = np.broadcast_to(guide, amplitudes.shape)
+        value, d_f0, _ = _descend(self._pitch, self._rate, audio, f0_hz, guide)
+        if step < self._amplitudes_from * n_steps:
+            return value, d_f0, np.zeros_like(amplitudes)
+        more, d_f0_more, d_amplitudes = _descend(
+            self._spectrum, self._rate, audio, f0_hz, amplitudes
+        )
+        if step >= self._refine_from * n_steps:
+            d_f0 = d_f0 + self._refine_weight * d_f0_more
+        return value + more, d_f0, d_amplitudes
+
+
+def _pitch(sample_rate):
+    """The first term of the preset "SOT-Pitch": transport of pitch salience, in octaves."""
+    salience = PitchSalience(sample_rate=sample_rate)
+    pitch = SOT(salience, frequency_axis="cents", p=1, mass="balanced")
+    return WeightedSum({"pitch": (1 / 1200, pitch)})
+
+
+def _descend(loss, sample_rate, audio, f0_hz, amplitudes):
+    """Value of the loss of what is rendered, and its gradients."""
+    rendered, saved = harmonic_forward(
+        f0_hz, amplitudes, n_samples=audio.shape[-1], sample_rate=sample_rate
+    )
+    value, d_rendered = loss(audio, rendered)
+    d_f0_hz, d_amplitudes, *_ = harmonic_backward(d_rendered, saved)
+    return value, d_f0_hz, d_amplitudes
+
+
+def objective(name, sample_rate=16000):
+    """The objective of this name.
+
+    Parameters
+    ----------
+    name : str
+        "guided", or a preset of `spectralot.preset`, which makes a `Joint`.
+    sample_rate : float
+        In Hz.
+
+    Returns
+    -------
+    Guided or Joint
+
+    Raises
+    ------
+    ParameterError
+        If there is none of this name.
+    """
+    checks.one_of("objective", name, OBJECTIVES)
+    if name == "guided":
+        return Guided(sample_rate)
+    return Joint(preset(name, sample_rate), sample_rate)

@@ -1,0 +1,386 @@
+"""Training: an explicit Adam loop that can be killed at any moment and resumed.
+
+A run is a folder: checkpoint.npz, log.csv and, when it is done, model.npz.
+"""
+
+import csv
+import json
+import signal
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .. import checks
+from ..adam import Adam
+from ..checks import ParameterError
+from ..files import writing
+from ..metrics import log_spectral_distance
+from ..synth import harmonic_forward
+from .model import HarmonicModel
+from .objective import OBJECTIVES, objective
+
+__all__ = ["Result", "TrainConfig", "scores", "train"]
+
+FORMAT = 1
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that decides the result of a training, but for the sounds.
+
+    Attributes
+    ----------
+    objective : str
+        "guided", which always converges, or a preset such as "SOT-2048", as in the paper.
+    encoder : dict
+        As for `HarmonicModel`.
+    frames : dict
+        As for `HarmonicModel`.
+    seed : int
+        Of the first parameters, the order of the batches and dropout.
+    steps : int
+        Batches to learn from.
+    batch_size : int
+        Sounds in a batch.
+    learning_rate : float
+        Of Adam, at its highest.
+    schedule : {"constant", "cosine"}
+        "cosine": down to a hundredth of it.
+    warmup : int
+        Steps over which the learning rate rises from 0.
+    l2 : float
+        This much of the parameters is added to their gradient.
+    validate_every : int
+        Steps between validations, which are also where checkpoints are written.
+    patience : int
+        Validations without a better one after which training stops early; 0: never.
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of range.
+    """
+
+    objective: str = "guided"
+    encoder: dict = field(default_factory=lambda: {"kind": "shared"})
+    frames: dict = field(default_factory=dict)
+    seed: int = 0
+    steps: int = 2000
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    schedule: str = "cosine"
+    warmup: int = 100
+    l2: float = 1e-4
+    validate_every: int = 250
+    patience: int = 0
+
+    def __post_init__(self):
+        """Check every value."""
+        checks.one_of("objective", self.objective, OBJECTIVES)
+        checks.one_of("schedule", self.schedule, SCHEDULES)
+        for name, minimum in (
+            ("seed", 0), ("steps", 1), ("batch_size", 1), ("warmup", 0), ("validate_every", 1),
+            ("patience", 0),
+        ):  # fmt: skip
+            checks.integer(name, getattr(self, name), minimum)
+        checks.number("learning_rate", self.learning_rate, above=0)
+        checks.number("l2", self.l2, minimum=0)
+
+    def rate(self, step):
+        """Learning rate of a step.
+
+        Parameters
+        ----------
+        step : int
+            From 0.
+
+        Returns
+        -------
+        float
+        """
+        rise = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        fall = 1.0
+        if self.schedule == "cosine":
+            fall = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * step / self.steps))
+        return self.learning_rate * rise * fall
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a training.
+
+    Attributes
+    ----------
+    model : HarmonicModel
+        With the parameters of the best validation.
+    log : list of dict
+        One row for each validation.
+    step : int
+        Steps done.
+    finished : bool
+        False if it was interrupted.
+    """
+
+    model: HarmonicModel
+    log: list
+    step: int
+    finished: bool
+
+
+def train(config, training, validation, *, folder=None, resume=True, progress=None):
+    """Learn f0 and amplitudes from sounds alone.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        How.
+    training, validation : Sounds
+        What from; the validation's log-spectral distance chooses the parameters. f0, where it is
+        known, is reported and nothing else.
+    folder : str or path-like, optional
+        Where checkpoint, log and model are written; made if missing.
+    resume : bool
+        Go on from the folder's checkpoint, if there is one.
+    progress : callable, optional
+        Called as ``progress(step, row)`` after each step; row is None but after a validation.
+
+    Returns
+    -------
+    Result
+        Bitwise the same whether it was interrupted or not, on the same machine with the same
+        number of threads.
+
+    Raises
+    ------
+    ParameterError
+        If the checkpoint is of another configuration, or cannot be read or written.
+    FloatingPointError
+        If the loss is no longer a number.
+
+    Notes
+    -----
+    An interrupt (Ctrl-C) ends the training after the step at hand, with a checkpoint.
+    """
+    run = _Run(config, training, folder)
+    if folder is not None and resume:
+        run.load()
+    with _interrupts() as interrupted:
+        while run.step < config.steps and not run.worn_out and not interrupted:
+            run.advance()
+            row = None
+            if run.step % config.validate_every == 0 or run.step == config.steps:
+                row = run.validate(validation)
+                run.save()
+            if progress is not None:
+                progress(run.step, row)
+        run.save()
+    finished = run.step == config.steps or run.worn_out
+    model = HarmonicModel(config.encoder, config.frames, run.best_parameters())
+    if finished and folder is not None:
+        facts = {"config": asdict(config), "validation": run.best_row()}
+        model.save(Path(folder, "model.npz"), overwrite=True, **facts)
+    return Result(model, run.log, run.step, finished)
+
+
+class _Run:
+    """State of a training: parameters, Adam, the best so far, the log."""
+
+    def __init__(self, config, training, folder):
+        self.config, self.folder = config, None if folder is None else Path(folder)
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self.model = HarmonicModel(config.encoder, config.frames, config.seed)
+        self.parameters = self.model.parameters
+        self.gradient = self.parameters.like()
+        self.adam = Adam(self.parameters.flat.shape, beta2=0.999, eps=1e-8)
+        transform = self.model.frames.transform
+        self.objective = objective(config.objective, transform.sample_rate)
+        self.audio = training.audio
+        self.n_frames = training.audio.shape[1] // transform.hop_length
+        if len(training) < config.batch_size:
+            raise ParameterError(
+                f"training must hold batch_size = {config.batch_size} sounds at least, "
+                f"got {len(training)}"
+            )
+        self.features = self.model.frames(training.audio, self.n_frames)
+        self.step, self.best, self.log = 0, None, []
+        self.total, self.n_total, self.started = 0.0, 0, time.monotonic()
+        self.seconds = 0.0
+
+    def _batch(self):
+        """Indices of the step's sounds: every epoch in an order of its own."""
+        config = self.config
+        each = len(self.audio) // config.batch_size
+        epoch, turn = divmod(self.step, each)
+        if turn == 0 or not hasattr(self, "_order"):
+            rng = np.random.default_rng([config.seed, 1, epoch])
+            self._order = rng.permutation(len(self.audio))
+        return self._order[turn * config.batch_size : (turn + 1) * config.batch_size]
+
+    def advance(self):
+        """One step: batch, forward, backward, Adam."""
+        config, chosen = self.config, self._batch()
+        B, T, K = len(chosen), self.n_frames, self.features.shape[2]
+        encoder, parameters, gradient = self.model.encoder, self.parameters, self.gradient
+        rng = np.random.default_rng([config.seed, 2, self.step])
+        f0, amplitudes, saved = encoder.forward(
+            parameters, self.features[chosen].reshape(B * T, K), rng
+        )
+        value, d_f0, d_amplitudes = self.objective(
+            self.step, config.steps, self.audio[chosen], f0.reshape(B, T),
+            amplitudes.reshape(B, T, -1),
+        )  # fmt: skip
+        if not np.isfinite(value):
+            raise FloatingPointError(f"the loss is {value} at step {self.step}")
+        gradient.flat[:] = config.l2 * parameters.flat
+        encoder.backward(
+            parameters, gradient, d_f0.reshape(B * T), d_amplitudes.reshape(B * T, -1), saved
+        )
+        parameters.flat -= self.adam.step(gradient.flat, config.rate(self.step))
+        self.step += 1
+        self.total += value
+        self.n_total += 1
+
+    def validate(self, validation):
+        """Add a row to the log; keep the parameters if they are the best."""
+        row = {"step": self.step, "seconds": self.seconds + time.monotonic() - self.started}
+        row |= {"loss": self.total / self.n_total} | scores(self.model, validation)
+        self.total, self.n_total = 0.0, 0
+        self.log.append(row)
+        if row["lsd"] <= min(past["lsd"] for past in self.log):
+            self.best = self.parameters.flat.copy()
+        return row
+
+    @property
+    def worn_out(self):
+        """Whether the last `patience` validations brought nothing."""
+        lsd = [row["lsd"] for row in self.log]
+        return 0 < self.config.patience < len(lsd) - int(np.argmin(lsd)) if lsd else False
+
+    def best_row(self):
+        return min(self.log, key=lambda row: row["lsd"]) if self.log else None
+
+    def best_parameters(self):
+        best = self.parameters.like()
+        best.flat[:] = self.parameters.flat if self.best is None else self.best
+        return best
+
+    def _identity(self):
+        text = json.dumps(asdict(self.config) | {"format": FORMAT}, sort_keys=True)
+        return f"{text} {self.audio.shape}"
+
+    def save(self):
+        """Checkpoint and log, each whole or not at all."""
+        if self.folder is None:
+            return
+        state = dict(
+            identity=np.array(self._identity()), step=self.step, flat=self.parameters.flat,
+            mean=self.adam.mean, square=self.adam.square, adam_steps=self.adam.n_steps,
+            best=np.zeros(0) if self.best is None else self.best,
+            log=np.array(json.dumps(self.log)),
+            total=self.total, n_total=self.n_total,
+            seconds=self.seconds + time.monotonic() - self.started,
+        )  # fmt: skip
+        with writing(self.folder / "checkpoint.npz", overwrite=True) as part:
+            with open(part, "wb") as file:
+                np.savez(file, **state)
+        if self.log:
+            with writing(self.folder / "log.csv", overwrite=True) as part:
+                with open(part, "w", newline="", encoding="utf-8") as file:
+                    table = csv.DictWriter(file, self.log[0])
+                    table.writeheader()
+                    table.writerows(self.log)
+
+    def load(self):
+        """Go on from the checkpoint, if there is one."""
+        path = self.folder / "checkpoint.npz"
+        if not path.exists():
+            return
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                state = {name: file[name] for name in file.files}
+            if str(state["identity"]) != self._identity():
+                raise ParameterError(
+                    f"{path} is of a training with other settings: choose another folder"
+                )
+            self.parameters.flat[:] = state["flat"]
+            self.adam.mean[:], self.adam.square[:] = state["mean"], state["square"]
+            self.adam.n_steps, self.step = int(state["adam_steps"]), int(state["step"])
+            self.best = state["best"] if len(state["best"]) else None
+            self.log, self.seconds = json.loads(str(state["log"])), float(state["seconds"])
+            self.total, self.n_total = float(state["total"]), int(state["n_total"])
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            if isinstance(error, ParameterError):
+                raise
+            raise ParameterError(f"cannot read {path}: it is no checkpoint") from None
+
+
+def scores(model, sounds, *, batch_size=100):
+    """How well a model does.
+
+    Parameters
+    ----------
+    model : HarmonicModel
+        The model.
+    sounds : Sounds
+        What it is tried on.
+    batch_size : int
+        Sounds worked on at once.
+
+    Returns
+    -------
+    dict of str to float
+        "lsd": mean log-spectral distance in dB squared (arXiv:2312.14507). Where f0 is known also
+        "rpa" and "rca", the share of frames in percent within 50 cents, and but for octaves;
+        "octaves": mean difference in octaves; "cents": median absolute error.
+    """
+    transform = model.frames.transform
+    n_frames = sounds.audio.shape[1] // transform.hop_length
+    lsd, found = [], []
+    for start in range(0, len(sounds), batch_size):
+        audio = sounds.audio[start : start + batch_size]
+        features = model.frames(audio, n_frames)
+        f0, amplitudes = model.encode(features.reshape(-1, features.shape[2]))
+        f0 = f0.reshape(len(audio), n_frames)
+        rendered, _ = harmonic_forward(
+            f0, amplitudes.reshape(*f0.shape, -1), n_samples=audio.shape[1],
+            sample_rate=transform.sample_rate,
+        )  # fmt: skip
+        lsd.append(log_spectral_distance(audio, rendered, average="square"))
+        found.append(f0)
+    row = {"lsd": float(np.mean(np.concatenate(lsd)))}
+    if sounds.f0_hz is None:
+        return row
+    judged = sounds.f0_hz > 0
+    octaves = np.log2(np.concatenate(found)[judged] / sounds.f0_hz[judged])
+    off = np.abs(octaves - np.round(octaves))
+    return row | {
+        "rpa": 100 * float(np.mean(np.abs(octaves) < 50 / 1200)),
+        "rca": 100 * float(np.mean(off < 50 / 1200)),
+        "octaves": float(np.mean(octaves)),
+        "cents": 1200 * float(np.median(np.abs(octaves))),
+    }
+
+
+@contextmanager
+def _interrupts():
+    """A list that Ctrl-C makes true; a second one interrupts at once."""
+    happened = []
+
+    def note(number, frame):
+        happened.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread: its owner decides
+        yield happened
+        return
+    try:
+        yield happened
+    finally:
+        signal.signal(signal.SIGINT, before)
