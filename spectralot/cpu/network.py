@@ -74,7 +74,7 @@ def standardize(x, eps, y):
 
 @njit(parallel=True, cache=True, nogil=True)
 def expected_position_forward(logits, temperature, p, position):
-    """Softmax of each row at a temperature, and the mean bin number under it (eqs. 6, 7)."""
+    """Softmax of each row at a temperature, and the mean bin number under it (eq. 8)."""
     R, K = logits.shape
     for r in prange(R):
         top = logits[r, 0]
@@ -120,7 +120,7 @@ def read(x, position, offsets, values, slopes):
 
 @njit(parallel=True, cache=True, nogil=True)
 def amplitude(x, slopes, a):
-    """2 sigmoid(x)**ln 10 + 1e-7 and its derivative (eq. 9)."""
+    """2 sigmoid(x)**ln 10 + 1e-7 and its derivative (eq. 11)."""
     R, H = x.shape
     power = np.log(10.0)
     for r in prange(R):

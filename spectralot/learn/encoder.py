@@ -7,9 +7,10 @@ are added to another. Equations: docs/derivations/network.md.
 import numpy as np
 
 from .. import checks
+from ..checks import ParameterError
 from ..cpu import network as cpu
 from . import network as nn
-from .heads import SLOPE, LinearHead, ReadHead
+from .heads import SLOPE, FactorHead, LinearHead
 from .network import Parameters
 
 __all__ = ["ENCODERS", "DenseEncoder", "Encoder", "PaperEncoder", "SharedEncoder"]
@@ -109,7 +110,7 @@ class Encoder:
         amplitudes, head = self._head.forward(parameters, z, features, bins)
         return f0_hz, amplitudes, (trunk, p, bins, f0_hz, head)
 
-    def backward(self, parameters, gradient, d_f0_hz, d_amplitudes, saved):
+    def backward(self, parameters, gradient, d_f0_hz, d_amplitudes, saved, *, steering=1.0):
         """Add the gradients of the parameters.
 
         Parameters
@@ -124,10 +125,13 @@ class Encoder:
             The same of the amplitudes.
         saved : tuple
             From `forward`.
+        steering : float
+            Amplitudes that are read off the spectrum depend on where, that is, on f0. By how much
+            f0 learns from that; 1 is the gradient.
         """
         trunk, p, bins, f0_hz, head = saved
         d_z, d_bins = self._head.backward(parameters, gradient, d_amplitudes, head)
-        d_bins = d_f0_hz * f0_hz * (np.log(2) / self.bins_per_octave) + d_bins
+        d_bins = d_f0_hz * f0_hz * (np.log(2) / self.bins_per_octave) + steering * d_bins
         d_logits = np.empty_like(p)
         cpu.expected_position_backward(p, bins, self.temperature, d_bins, d_logits)
         self._trunk_backward(parameters, gradient, d_z, d_logits, trunk)
@@ -136,8 +140,8 @@ class Encoder:
 class SharedEncoder(Encoder):
     """A short convolution over bins, a small MLP for each bin, a Toeplitz head.
 
-    A sound transposed by a bin moves everything up to the logits by one bin, and f0 with it: what
-    is learned at one pitch holds at all others.
+    A sound transposed by a bin moves the logits by one bin, less those of silence, and f0 with
+    them: what is learned at one pitch holds at all others.
 
     Parameters
     ----------
@@ -151,11 +155,13 @@ class SharedEncoder(Encoder):
         Channels D that the heads see.
     power : float
         Magnitudes are raised to it: below 1, weak partials count more.
-    amplitudes : {"read", "linear"}
-        Magnitudes read at the harmonics of f0 and corrected by an MLP; or a linear map of all
-        bins, as in the paper.
+    amplitudes : {"read", "level", "linear"}
+        Magnitudes read at the harmonics of f0, each times a factor of an MLP; the level of the
+        frame times such factors; or a linear map of all bins, as in the paper.
     hidden : int
         Width of that MLP's hidden layer.
+    tilt : float
+        Each harmonic's factor starts lower than the one before by this much, before the sigmoid.
 
     Raises
     ------
@@ -182,18 +188,22 @@ class SharedEncoder(Encoder):
         power=0.5,
         amplitudes="read",
         hidden=64,
+        tilt=0.0,
     ):
         super().__init__(n_bins, n_harmonics, fmin, bins_per_octave, temperature)
         self.power = checks.number("power", power, above=0)
         widths = [checks.integer("channels", channels, 1)]
         widths += [channels] * (checks.integer("layers", layers, 1) - 1)
         self._widths = [*widths, checks.integer("out_channels", out_channels, 1)]
-        checks.one_of("amplitudes", amplitudes, ("read", "linear"))
+        checks.one_of("amplitudes", amplitudes, ("read", "level", "linear"))
         if amplitudes == "linear":
             self._head = LinearHead(n_bins * out_channels, n_harmonics)
         else:
             hidden = checks.integer("hidden", hidden, 1)
-            self._head = ReadHead(n_bins, n_harmonics, bins_per_octave, hidden, self.power)
+            self._head = FactorHead(
+                n_bins, n_harmonics, bins_per_octave, hidden, self.power, amplitudes == "read",
+                checks.number("tilt", tilt),
+            )  # fmt: skip
 
     @property
     def _trunk_shapes(self):
@@ -266,7 +276,7 @@ class DenseEncoder(Encoder):
         widths=(512, 256),
     ):
         super().__init__(n_bins, n_harmonics, fmin, bins_per_octave, temperature)
-        self._widths = [n_bins, *(checks.integer("widths", w, 1) for w in widths)]
+        self._widths = [n_bins, *_checked_widths(widths)]
         self._head = LinearHead(self._widths[-1], n_harmonics)
 
     @property
@@ -343,9 +353,10 @@ class PaperEncoder(Encoder):
         dropout=0.2,
     ):
         super().__init__(n_bins, n_harmonics, fmin, bins_per_octave, temperature)
-        widths = [checks.integer("widths", w, 1) for w in widths]
-        self._widths = [checks.integer("channels", channels, 1), *widths]
+        self._widths = [checks.integer("channels", channels, 1), *_checked_widths(widths)]
         self.dropout = checks.number("dropout", dropout, minimum=0)
+        if self.dropout >= 1:
+            raise ParameterError(f"dropout must be below 1, got {self.dropout:g}")
         self._head = LinearHead(n_bins * self._widths[-1], n_harmonics)
 
     @property
@@ -409,6 +420,12 @@ class PaperEncoder(Encoder):
         )[:, :, 0]  # fmt: skip
         gradient["norm.weight"][...] += (d_x * normal).sum(axis=0)
         gradient["norm.bias"][...] += d_x.sum(axis=0)
+
+
+def _checked_widths(widths):
+    if np.ndim(widths) != 1 or len(widths) == 0:
+        raise ParameterError(f"widths must name one layer at least, got {widths!r}")
+    return [checks.integer("widths", width, 1) for width in widths]
 
 
 ENCODERS = {"shared": SharedEncoder, "dense": DenseEncoder, "paper": PaperEncoder}

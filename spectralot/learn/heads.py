@@ -11,7 +11,8 @@ from ..cpu import network as cpu
 from . import network as nn
 
 SLOPE = 0.3  # of the leaky ReLU, as in the paper
-MARGIN = 12  # bins below the first and above the last harmonic that are looked at
+BELOW, ABOVE = 108, 12  # bins below the first and above the last harmonic that are looked at
+SPREAD = 1.5  # sum of the squared bins of a steady sine of amplitude 1, on Hann windows
 
 
 def _activation(u):
@@ -47,17 +48,17 @@ class LinearHead:
         return d_z, 0.0
 
 
-class ReadHead:
-    """Magnitudes at the harmonics of f0, each times a factor.
+class FactorHead:
+    """Something measured times factors of an MLP, which sees the spectrum as it lies around f0.
 
-    The factors are an MLP's, which sees the spectrum as it lies around f0, and f0 itself: what
-    leaks from one harmonic to the next depends on both.
+    It sees f0 too: what leaks from one harmonic to the next depends on it. Measured are the
+    magnitudes at the harmonics of f0 (`read`), or the level of the frame.
     """
 
-    def __init__(self, n_bins, n_harmonics, bins_per_octave, hidden, power):
-        self.n_bins, self.power = n_bins, power
+    def __init__(self, n_bins, n_harmonics, bins_per_octave, hidden, power, read, tilt):
+        self.n_bins, self.power, self._reads, self._tilt = n_bins, power, read, tilt
         self._harmonics = bins_per_octave * np.log2(np.arange(1.0, n_harmonics + 1))
-        self._around = np.arange(-MARGIN, np.ceil(self._harmonics[-1]) + MARGIN + 1)
+        self._around = np.arange(-BELOW, np.ceil(self._harmonics[-1]) + ABOVE + 1)
         self.shapes = {
             "amplitude.0.weight": (len(self._around) + 1, hidden),
             "amplitude.0.bias": (hidden,),
@@ -68,7 +69,8 @@ class ReadHead:
     def start(self, parameters, rng):
         nn.uniform(rng, parameters["amplitude.0.weight"], 1.0)
         nn.uniform(rng, parameters["amplitude.1.weight"], 0.1)
-        parameters["amplitude.1.bias"][...] = 1.05  # factors of about 1
+        bias = parameters["amplitude.1.bias"]
+        bias[...] = 1.05 - self._tilt * np.arange(len(bias))  # the first factor is about 1
 
     def forward(self, parameters, z, x, bins):
         R = len(x)
@@ -76,7 +78,7 @@ class ReadHead:
         seen = np.empty((R, around.shape[1] + 1), x.dtype)
         seen[:, :-1] = around
         seen[:, -1] = bins / self.n_bins - 0.5
-        read, d_read = _read(x, bins, self._harmonics)
+        measured, slope = self._measured(x, bins)
         hidden = nn.dense_forward(
             seen, parameters["amplitude.0.weight"], parameters["amplitude.0.bias"], SLOPE
         )
@@ -84,12 +86,19 @@ class ReadHead:
             hidden, parameters["amplitude.1.weight"], parameters["amplitude.1.bias"]
         )
         factors, slopes = _activation(u)
-        return read * factors, (seen, d_around, read, d_read, hidden, u, factors, slopes)
+        return measured * factors, (seen, d_around, measured, slope, hidden, u, factors, slopes)
+
+    def _measured(self, x, bins):
+        """What the factors multiply (eqs. 12, 13), and its slope over the bin."""
+        if self._reads:
+            return _read(x, bins, self._harmonics)
+        level = np.sqrt(np.square(x).sum(axis=1, keepdims=True) / SPREAD)
+        return level, np.zeros_like(level)
 
     def backward(self, parameters, gradient, d_a, saved):
-        seen, d_around, read, d_read, hidden, u, factors, slopes = saved
+        seen, d_around, measured, slope, hidden, u, factors, slopes = saved
         d_hidden = nn.dense_backward(
-            d_a * read * slopes, hidden, u, parameters["amplitude.1.weight"],
+            d_a * measured * slopes, hidden, u, parameters["amplitude.1.weight"],
             gradient["amplitude.1.weight"], gradient["amplitude.1.bias"],
         )  # fmt: skip
         d_seen = nn.dense_backward(
@@ -97,12 +106,12 @@ class ReadHead:
             gradient["amplitude.0.weight"], gradient["amplitude.0.bias"], SLOPE,
         )  # fmt: skip
         d_bins = np.einsum("rm,rm->r", d_seen[:, :-1], d_around, dtype=np.float64)
-        d_bins += np.einsum("rh,rh->r", d_a * factors, d_read, dtype=np.float64)
+        d_bins += (d_a * factors * slope).sum(axis=1, dtype=np.float64)
         return None, d_bins + d_seen[:, -1] / self.n_bins
 
 
 def _read(x, bins, offsets):
-    """Rows of x at bins + offsets, between bins, and the slopes there (eq. 12)."""
+    """Rows of x at bins + offsets, between bins, and the slopes there (eq. 10)."""
     values, slopes = (np.empty((len(x), len(offsets)), x.dtype) for _ in range(2))
     cpu.read(x, bins, offsets, values, slopes)
     return values, slopes

@@ -106,6 +106,7 @@ def conv_backward(d_y, x, y, weight, d_weight, d_bias, slope=1.0, wanted=True):
     """Gradient of x, if it is wanted (eq. 6); d_y is used up."""
     R, K, C = x.shape
     taps, _, D = weight.shape
+    d_y = np.ascontiguousarray(d_y)  # so that what follows is a view
     _leaky_backward(d_y.reshape(-1, D), y.reshape(-1, D), slope, d_bias)
     wide = np.zeros((R, K + taps - 1, D), x.dtype)
     wide[:, :K] = d_y
@@ -146,7 +147,7 @@ def toeplitz(kernel, n_outputs):
 
 
 def toeplitz_backward(d_matrix, d_kernel):
-    """Add the sums along the diagonals to the gradient of the kernel."""
+    """Add the sums along the diagonals to the gradient of the kernel (eq. 7)."""
     places = _places(d_kernel, d_matrix.shape[1]).ravel()
     sums = np.bincount(places, d_matrix.ravel(), minlength=d_kernel.size)
     d_kernel += sums.reshape(d_kernel.shape).astype(d_kernel.dtype)

@@ -25,7 +25,14 @@ class Joint:
         As from `spectralot.preset`.
     sample_rate : float
         In Hz.
+
+    Attributes
+    ----------
+    steering : float
+        As `Encoder.backward` wants it.
     """
+
+    steering = 1.0
 
     def __init__(self, loss, sample_rate=16000):
         self._loss, self._rate = loss, sample_rate
@@ -71,13 +78,34 @@ class Guided:
         Share after which the vertical loss refines f0.
     refine_weight : float
         Its weight then.
+    continuity : float
+        What an octave between two frames costs. Frames at the edge of a sound hardly sound
+        themselves; they learn from their neighbours.
+    floor : float
+        Smallest magnitude that counts in the logarithm of MSS: above the noise.
+
+    Attributes
+    ----------
+    steering : float
+        As `Encoder.backward` wants it. Louder readings must not draw f0 off: it would be wrong by
+        some cents, and lost in noise.
     """
 
-    def __init__(self, sample_rate=16000, amplitudes_from=0.2, refine_from=0.5, refine_weight=0.01):
+    steering = 0.0
+
+    def __init__(
+        self,
+        sample_rate=16000,
+        amplitudes_from=0.2,
+        refine_from=0.5,
+        refine_weight=0.01,
+        continuity=0.1,
+        floor=0.03,
+    ):
         self._rate = sample_rate
-        self._pitch, self._spectrum = _pitch(sample_rate), MSS()
+        self._pitch, self._spectrum = _pitch(sample_rate), MSS(floor=floor)
         self._amplitudes_from, self._refine_from = amplitudes_from, refine_from
-        self._refine_weight = refine_weight
+        self._refine_weight, self._continuity = refine_weight, continuity
 
     def __call__(self, step, n_steps, audio, f0_hz, amplitudes):
         """Value and gradients of one batch, as of `Joint`."""
@@ -85,6 +113,8 @@ class Guided:
         guide = (TEMPLATE_LEVEL / np.arange(1, H + 1)).astype(amplitudes.dtype)
         guide = np.broadcast_to(guide, amplitudes.shape)
         value, d_f0, _ = _descend(self._pitch, self._rate, audio, f0_hz, guide)
+        jumps, d_jumps = _jumps(f0_hz)
+        value, d_f0 = value + self._continuity * jumps, d_f0 + self._continuity * d_jumps
         if step < self._amplitudes_from * n_steps:
             return value, d_f0, np.zeros_like(amplitudes)
         more, d_f0_more, d_amplitudes = _descend(
@@ -100,6 +130,15 @@ def _pitch(sample_rate):
     salience = PitchSalience(sample_rate=sample_rate)
     pitch = SOT(salience, frequency_axis="cents", p=1, mass="balanced")
     return WeightedSum({"pitch": (1 / 1200, pitch)})
+
+
+def _jumps(f0_hz):
+    """Mean distance of neighbouring frames in octaves, and its gradient."""
+    steps = np.diff(np.log2(f0_hz), axis=1)
+    if steps.size == 0:
+        return 0.0, np.zeros_like(f0_hz)
+    signs = np.pad(np.sign(steps), ((0, 0), (1, 1))) / steps.size
+    return float(np.abs(steps).mean()), -np.diff(signs, axis=1) / (f0_hz * np.log(2))
 
 
 def _descend(loss, sample_rate, audio, f0_hz, amplitudes):

@@ -10,6 +10,7 @@ from .tracks import (
     plot_octaves,
     plot_spectrogram,
 )
+from .training import plot_convergence
 
 __all__ = [
     "BLUE",
@@ -22,6 +23,7 @@ __all__ = [
     "figure_of_tracks",
     "plot_amplitudes",
     "plot_confidence",
+    "plot_convergence",
     "plot_f0",
     "plot_landscape",
     "plot_loss_history",

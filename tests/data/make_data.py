@@ -67,6 +67,10 @@ def main(folder):
     cqt = source["cqt"]
     assert np.array_equal(cqt["x"], losses["x"])
     save("cqt", cqt=cqt["cqt"][:ITEMS], frequencies_hz=cqt["frequencies_hz"])
+    # sound, f0, amplitudes and losses of the step are in the files above
+    kinds = ("param/", "grad/", "after_adam/")
+    kept = {key: step[key] for key in step.files if key.startswith(kinds)}
+    save("training_step", cqt=step["cqt"], **kept)
 
 
 def save(name, **arrays):
