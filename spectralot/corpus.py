@@ -30,8 +30,8 @@ class Options:
 
     Attributes
     ----------
-    method : {"signal", "fit"}
-        `HarmonicEstimator`, or `fit_note` on the whole file.
+    method : {"signal", "fit", "model"}
+        `HarmonicEstimator`, `fit_note` on the whole file, or `ModelEstimator`.
     settings : dict
         Keyword arguments for it; what is left out has its own default.
     unvoiced : {"keep", "zero", "nan", "negative"}
@@ -353,13 +353,17 @@ def _estimate(blocks, options):
     if options.f0_only:
         settings["n_harmonics"] = 0
     sound = blocks if audio is None else [audio]
-    estimator = _estimator(tuple(sorted(settings.items())))
+    estimator = _estimator(options.method, tuple(sorted(settings.items())))
     return estimator.estimate_blocks(sound, blocks.sample_rate), audio
 
 
 @lru_cache(maxsize=1)
-def _estimator(settings):
-    """The same one for file after file: it keeps what it prepared for a sample rate."""
+def _estimator(method, settings):
+    """The same one for file after file: it keeps what it prepared or read."""
+    if method == "model":
+        from .learn.estimator import ModelEstimator
+
+        return ModelEstimator(**dict(settings))
     from .estimate.estimator import HarmonicEstimator
 
     return HarmonicEstimator(**dict(settings))

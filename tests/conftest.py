@@ -8,6 +8,8 @@ from pathlib import Path
 os.environ.setdefault("NUMBA_NUM_THREADS", "2")
 # threads that spin while they wait slow each other down on a busy machine
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# small products gain nothing from a second thread, and lose much on a busy machine
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

@@ -10,7 +10,10 @@ import click
 from .. import __version__
 from .compare import compare
 from .estimate import estimate
+from .evaluate import evaluate
 from .landscape import landscape
+from .reproduce import reproduce
+from .train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,5 +24,5 @@ def main():
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-for command in (estimate, compare, landscape):
+for command in (estimate, compare, landscape, train, evaluate, reproduce):
     main.add_command(command)

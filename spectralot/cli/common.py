@@ -1,4 +1,4 @@
-"""What several commands share: refusals, messages, figures."""
+"""What several commands share: refusals, messages, bars, figures, sounds to learn from."""
 
 import math
 import sys
@@ -80,3 +80,125 @@ def one_line_on_failure(file=None):
     except (ParameterError, MemoryError) as error:
         click.echo(with_name(file, error), err=True)
         sys.exit(1)
+
+
+@contextmanager
+def progress_bar(total, quiet=False):
+    """Give a function to call as ``show(done, text)``; draws a bar, on a terminal only."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, text: None
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn())
+    columns += (TimeElapsedColumn(), TimeRemainingColumn())
+    # results must not leave a pipe that stdout may be
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()
+    ) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done, text: bar.update(task, completed=done, description=text)
+
+
+SCORES = {  # heading, unit and format
+    "lsd": ("LSD", "dB^2", ".2f"),
+    "lsd_clean": ("LSD to clean", "dB^2", ".2f"),
+    "rpa": ("RPA", "%", ".1f"),
+    "rca": ("RCA", "%", ".1f"),
+    "octaves": ("octaves", "", ".3f"),
+    "cents": ("cents", "", ".1f"),
+}
+
+
+def with_units(row, names=tuple(SCORES)):
+    """Say the scores of a model in words, those that are known."""
+    known = [(row[name], *SCORES[name]) for name in names if name in row]
+    return ", ".join(f"{head} {value:{form}} {unit}".strip() for value, head, unit, form in known)
+
+
+def with_synthetic_sounds(command):
+    """Options of the sounds that models learn from, or are judged on, without recordings."""
+    for option in (
+        click.option(
+            "--snr-db", type=Finite(-100, 200), metavar="DB",
+            help="Add white noise this far below each of the paper's sounds.",
+        ),
+        click.option(
+            "--sounds", "n_sounds", type=click.IntRange(10), metavar="N",
+            help="Synthetic sounds, all three parts together.  [default: 4000]",
+        ),
+        click.option(
+            "--synthetic", type=click.Choice(["paper", "varied"]),
+            help="The paper's sounds, or such as are as various as recordings.  [default: paper]",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+class ChosenSounds:
+    """What a command line says to learn from or to be judged on; refuses what makes no sense."""
+
+    def __init__(self, words, synthetic, n_sounds, snr_db):
+        given = {"--synthetic": synthetic, "--sounds": n_sounds, "--snr-db": snr_db}
+        for option, value in given.items():
+            if words and value is not None:
+                raise Refused(f"{option} is for synthetic sounds: leave it out with recordings")
+        if synthetic == "varied" and snr_db is not None:
+            raise Refused("--snr-db is for the paper's sounds: leave it out with varied ones")
+        self._words, self._varied, self._snr_db = words, synthetic == "varied", snr_db
+        self._n_sounds = n_sounds or 4000
+        self.failed = False
+
+    def split(self, sample_rate=16000, hop_length=256, *, quiet=False):
+        """Say what they are, and give the parts to learn from, to validate with and to test."""
+        from ..checks import ParameterError
+        from ..learn import paper_sounds, varied_sounds
+
+        n_sounds, n_frames = self._n_sounds, max(1, 4096 // hop_length)
+        if self._words:
+            sounds, what = self._slices(sample_rate, quiet)
+        elif self._varied:
+            what = f"{n_sounds} varied sounds"
+            sounds = varied_sounds(
+                n_sounds, n_samples=n_frames * hop_length, sample_rate=sample_rate,
+                n_frames=n_frames,
+            )  # fmt: skip
+        elif sample_rate != 16000:
+            raise ParameterError(f"the paper's sounds have 16000 Hz, the model {sample_rate:g} Hz")
+        else:
+            noise = "" if self._snr_db is None else f", noise {self._snr_db:g} dB below"
+            what = f"{n_sounds} of the paper's sounds{noise}"
+            sounds = paper_sounds(n_sounds, snr_db=self._snr_db, n_frames=n_frames)
+        return what, sounds.split()
+
+    def _slices(self, sample_rate, quiet):
+        """Slices of recordings. One that fails costs a line; too few slices end the command."""
+        import numpy as np
+
+        from ..checks import ParameterError
+        from ..corpus import find_recordings
+        from ..learn import Sounds, recorded_sounds
+
+        recordings, failures = find_recordings(self._words)
+        self.failed, slices = bool(failures), []
+        for _, line in failures:
+            say(line, err=True)
+        with progress_bar(len(recordings), quiet) as show:
+            for done, (file, _) in enumerate(recordings):
+                show(done, "reading")
+                try:
+                    slices.append(recorded_sounds([file], sample_rate=sample_rate).audio)
+                except ParameterError as error:
+                    self.failed = True
+                    say(with_name(file, error), err=True)
+            show(len(recordings), "reading")
+        n_files, slices = len(slices), np.concatenate(slices) if slices else ()
+        if len(slices) < 10:
+            if n_files:
+                rule = f"recordings must hold 10 slices of 4096 samples at {sample_rate:g} Hz"
+                say(f"{rule} that are not silent, got {len(slices)}", err=True)
+            sys.exit(1)
+        return Sounds(slices), f"{len(slices)} slices of {n_files} recording(s)"

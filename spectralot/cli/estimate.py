@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import click
 
-from .common import Finite, Refused, say, with_name
+from .common import Finite, Refused, progress_bar, say, with_name
 
-_SIGNAL_ONLY = (
-    "step_ms", "hop", "harmonics", "no_viterbi", "voicing_threshold", "silence_db", "no_center",
-)  # fmt: skip
+_NOT_FOR = {
+    "signal": (),
+    "fit": (
+        "step_ms", "hop", "harmonics", "no_viterbi", "voicing_threshold", "silence_db", "no_center",
+    ),
+    "model": ("fmin", "fmax", "no_viterbi", "no_center", "resynth"),
+}  # fmt: skip
 
 
 class _Harmonics(click.ParamType):
@@ -54,8 +58,14 @@ def _split_formats(context, option, text):
     help="How many to measure; 0: f0 only.  [default: auto, all below Nyquist, at most 40]",
 )  # fmt: skip
 @click.option(
-    "--method", default="signal", show_default=True, type=click.Choice(["signal", "fit"]),
-    help="signal: any recording. fit: one single note, by descent of spectral losses.",
+    "--method", default="signal", show_default=True, type=click.Choice(["signal", "fit", "model"]),
+    help="signal: any recording. fit: one single note, by descent of spectral losses. model: any "
+    "recording, by a trained network.",
+)  # fmt: skip
+@click.option(
+    "--model", "model_file", metavar="MODEL", type=click.Path(exists=True, dir_okay=False),
+    help="What spectralot train wrote, for --method model, which need not be said then.  "
+    "[default: the model that is shipped]",
 )  # fmt: skip
 @click.option("--no-viterbi", is_flag=True, help="Each frame for itself: no path through time.")
 @click.option(
@@ -117,7 +127,10 @@ def estimate(context, inputs, folder, n_processes, address, quiet, **wanted):
         for _, line in failures:
             n_failed += 1
             say(line, err=True)
-        with _results(jobs, n_processes, address) as results, _bar(len(jobs), quiet) as advance:
+        with (
+            _results(jobs, n_processes, address) as results,
+            progress_bar(len(jobs), quiet) as show,
+        ):
             for job, outcome in results:
                 n_done += 1
                 if isinstance(outcome, str):
@@ -129,7 +142,7 @@ def estimate(context, inputs, folder, n_processes, address, quiet, **wanted):
                     n_skipped += 1
                 elif not quiet:
                     say(f"{job.file} -> {', '.join(outcome.outputs)} ({_found(outcome)})")
-                advance()
+                show(n_done, "estimating")
     except KeyboardInterrupt:
         say(f"interrupted: {n_done} of {len(jobs)} files done", err=True)
         sys.exit(130)
@@ -144,10 +157,15 @@ def _options(context, wanted, to_text):
     def given(name):
         return context.get_parameter_source(name).name == "COMMANDLINE"
 
-    fit = wanted["method"] == "fit"
-    for name in _SIGNAL_ONLY:
-        if fit and given(name):
-            raise Refused(f"--{name.replace('_', '-')} is not for --method fit: leave it out")
+    model_file = wanted.pop("model_file")
+    if model_file is not None:
+        if given("method") and wanted["method"] != "model":
+            raise Refused(f"--model is for --method model, got --method {wanted['method']}")
+        wanted["method"] = "model"
+    for name in _NOT_FOR[wanted["method"]]:
+        if given(name):
+            option = f"--{name.replace('_', '-')}"
+            raise Refused(f"{option} is not for --method {wanted['method']}: leave it out")
     for one, other in (("step_ms", "hop"), ("overwrite", "skip_existing")):
         if given(one) and given(other):
             pair = f"--{one} and --{other}".replace("_", "-")
@@ -175,6 +193,7 @@ def _options(context, wanted, to_text):
         voicing_threshold=wanted["voicing_threshold"],
         silence_db=wanted["silence_db"],
         center=False if wanted["no_center"] else None,
+        model=model_file,
     )
     same = ("method", "unvoiced", "formats", "plot", "resynth", "overwrite", "skip_existing")
     options = Options(
@@ -215,22 +234,3 @@ def _found(summary):
     if summary.median_hz is None:
         return "nothing voiced"
     return f"{100 * summary.voiced_share:.0f} % voiced, median {summary.median_hz:.1f} Hz"
-
-
-@contextmanager
-def _bar(n_files, quiet):
-    """Give a function to call after each file; draws a bar, on a terminal only."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
-    # results must not leave a pipe that stdout may be
-    with Progress(
-        *columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()
-    ) as bar:
-        task = bar.add_task("estimating", total=n_files)
-        yield lambda: bar.advance(task)

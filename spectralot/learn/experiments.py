@@ -101,7 +101,9 @@ def load_results(path):
     return runs
 
 
-def reproduce(names, n_seeds, results, *, encoder="shared", steps=None, n_processes=1, scratch):
+def reproduce(
+    names, n_seeds, results, *, encoder="shared", steps=None, n_sounds=4000, n_processes=1, scratch
+):
     """Train what is missing, and add each run to the file of results as it ends.
 
     Parameters
@@ -116,6 +118,8 @@ def reproduce(names, n_seeds, results, *, encoder="shared", steps=None, n_proces
         For the rows of the table.
     steps : int, optional
         Instead of the experiment's own.
+    n_sounds : int
+        Sounds of all three parts together.
     n_processes : int
         Runs at once. More than one: each has one thread.
     scratch : str or path-like
@@ -135,16 +139,18 @@ def reproduce(names, n_seeds, results, *, encoder="shared", steps=None, n_proces
     """
     n_seeds = checks.integer("n_seeds", n_seeds, 1)
     runs = load_results(results)
-    done = {(run["row"], run["encoder"], run["seed"], run["steps"]) for run in runs}
+    done = {
+        tuple(run[key] for key in ("row", "encoder", "seed", "steps", "sounds")) for run in runs
+    }
     jobs = []
     for seed in range(n_seeds):
         for name in names:
             config, snr_db = experiment(name, encoder)
             config = replace(config, seed=seed, steps=config.steps if steps is None else steps)
             kind = config.encoder["kind"]
-            if (name, kind, seed, config.steps) not in done:
-                folder = Path(scratch, f"{name}-{kind}-{config.steps}-{seed}")
-                jobs.append((name, config, snr_db, folder))
+            if (name, kind, seed, config.steps, n_sounds) not in done:
+                folder = Path(scratch, f"{name}-{kind}-{config.steps}-{n_sounds}-{seed}")
+                jobs.append((name, config, n_sounds, snr_db, folder))
     for run in _outcomes(jobs, n_processes):
         if run is None:
             raise KeyboardInterrupt
@@ -176,9 +182,9 @@ def _outcomes(jobs, n_processes):
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _run(name, config, snr_db, folder):
+def _run(name, config, n_sounds, snr_db, folder):
     """Train and test once; None if it was interrupted."""
-    training, validation, test = paper_sounds(snr_db=snr_db).split()
+    training, validation, test = paper_sounds(n_sounds, snr_db=snr_db).split()
     result = train(config, training, validation, folder=folder)
     if not result.finished:
         return None
@@ -187,6 +193,7 @@ def _run(name, config, snr_db, folder):
         "encoder": config.encoder["kind"],
         "seed": config.seed,
         "steps": config.steps,
+        "sounds": n_sounds,
         "test": scores(result.model, test),
         "seconds": result.log[-1]["seconds"],
         "log": [

@@ -62,6 +62,18 @@ class Frames:
         )
         self.calibrated = bool(checks.one_of("calibrated", calibrated, (True, False)))
 
+    @property
+    def grid(self):
+        """Where frames stand, as `spectralot.harmonic_forward` takes it.
+
+        Returns
+        -------
+        dict
+            "sample_rate" in Hz and "hop_length" in samples.
+        """
+        transform = self.transform
+        return {"sample_rate": transform.sample_rate, "hop_length": transform.hop_length}
+
     def __call__(self, audio, n_frames=None):
         """Frames of one or several sounds.
 

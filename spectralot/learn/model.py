@@ -2,7 +2,6 @@
 
 import json
 import zipfile
-import zlib
 
 import numpy as np
 
@@ -47,7 +46,7 @@ class HarmonicModel:
         self.parameters = parameters
 
     def encode(self, features):
-        """f0 and amplitudes of frames that were computed before.
+        """Turn frames that were computed before into f0 and amplitudes.
 
         Parameters
         ----------
@@ -105,30 +104,65 @@ class HarmonicModel:
         ParameterError
             If it cannot be read, or is no model.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except OSError as error:
-            raise ParameterError(f"cannot read {path}: {error.strerror or 'no model'}") from None
-        except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError):
-            raise ParameterError(f"cannot read {path}: it is no model") from None
-        return cls._from(path, arrays)
+        return cls._from(path, read_arrays(path, "model"))
 
     @classmethod
     def _from(cls, path, arrays):
         try:
-            settings = json.loads(str(arrays.pop("settings")))
+            settings = json.loads(str(arrays["settings"]))
+            if settings["format"] != FORMAT:
+                raise ParameterError(f"format must be {FORMAT}, got {settings['format']!r}")
             model = cls(settings["encoder"], settings["frames"])
-            version = settings["format"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ParameterError(f"cannot read {path}: it is no model ({error})") from None
-        if version != FORMAT:
-            raise ParameterError(f"cannot read {path}: format {version}, not {FORMAT}")
+        except ParameterError as error:
+            raise ParameterError(f"cannot read {path}: {error}") from None
+        except (
+            LookupError, TypeError, ValueError, ArithmeticError, RecursionError, MemoryError
+        ) as error:  # fmt: skip
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ParameterError(
+                f"cannot read {path}: it is no model of this version ({reason})"
+            ) from None
         for name, array in model.parameters.items():
             given = arrays.get(name)
-            if given is None or given.shape != array.shape or not np.isfinite(given).all():
+            fits = given is not None and given.dtype.kind == "f" and given.shape == array.shape
+            if fits:
+                with np.errstate(over="ignore"):  # of float64, to infinity
+                    array[...] = given
+            if not fits or not np.isfinite(array).all():
                 raise ParameterError(
                     f"cannot read {path}: {name} must be finite and of shape {array.shape}"
                 )
-            array[...] = given
         return model
+
+
+def read_arrays(path, what):
+    """Read an .npz file; nothing in it is executed.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    what : str
+        What it should be, for the message.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Its arrays.
+
+    Raises
+    ------
+    ParameterError
+        If it cannot be read, or is damaged; the one-line message names the file.
+    """
+    try:
+        with open(path, "rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: np.asarray(archive[name]) for name in archive.files}
+    except OSError as error:
+        reason = error.strerror or "it is damaged"
+        raise ParameterError(f"cannot read {path}: {reason}") from None
+    except Exception:  # there is no end to what zipfile, zlib, tokenize and NumPy raise on damage
+        raise ParameterError(f"cannot read {path}: it is no {what}, or damaged") from None

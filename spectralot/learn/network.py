@@ -93,11 +93,10 @@ def conv_forward(x, weight, bias, slope=1.0):
     """
     R, K, C = x.shape
     taps, _, D = weight.shape
-    padded = _padded(x, taps)
-    y = np.empty((R * (K + taps - 1), D), x.dtype)
-    for windows, rows in _windows(padded, y, taps):
+    wide = np.empty((R, K + taps - 1, D), x.dtype)
+    for windows, rows in _windows(_padded(x, taps), wide.reshape(-1, D), taps):
         np.matmul(windows, weight.reshape(taps * C, D), out=rows)
-    y = np.ascontiguousarray(y.reshape(R, K + taps - 1, D)[:, :K])
+    y = np.ascontiguousarray(wide[:, :K])
     cpu.leaky_forward(y.reshape(-1, D), bias, y.dtype.type(slope), PARTS)
     return y
 

@@ -23,8 +23,8 @@ class Joint:
     ----------
     loss : object
         As from `spectralot.preset`.
-    sample_rate : float
-        In Hz.
+    grid : dict
+        "sample_rate" in Hz and "hop_length" in samples: frame t stands at ``t * hop_length``.
 
     Attributes
     ----------
@@ -34,8 +34,8 @@ class Joint:
 
     steering = 1.0
 
-    def __init__(self, loss, sample_rate=16000):
-        self._loss, self._rate = loss, sample_rate
+    def __init__(self, loss, grid):
+        self._loss, self._grid = loss, grid
 
     def __call__(self, step, n_steps, audio, f0_hz, amplitudes):
         """Value and gradients of one batch.
@@ -57,7 +57,7 @@ class Joint:
         d_f0_hz : ndarray, shape (B, T)
         d_amplitudes : ndarray, shape (B, T, H)
         """
-        return _descend(self._loss, self._rate, audio, f0_hz, amplitudes)
+        return _descend(self._loss, self._grid, audio, f0_hz, amplitudes)
 
 
 class Guided:
@@ -70,8 +70,8 @@ class Guided:
 
     Parameters
     ----------
-    sample_rate : float
-        In Hz.
+    grid : dict
+        As of `Joint`.
     amplitudes_from : float
         Share of the training after which amplitudes are learned.
     refine_from : float
@@ -95,15 +95,15 @@ class Guided:
 
     def __init__(
         self,
-        sample_rate=16000,
+        grid,
         amplitudes_from=0.2,
         refine_from=0.5,
         refine_weight=0.01,
-        continuity=0.1,
+        continuity=0.5,
         floor=0.03,
     ):
-        self._rate = sample_rate
-        self._pitch, self._spectrum = _pitch(sample_rate), MSS(floor=floor)
+        self._grid, self._spectrum = grid, MSS(floor=floor)
+        self._pitch = _pitch(grid["sample_rate"])
         self._amplitudes_from, self._refine_from = amplitudes_from, refine_from
         self._refine_weight, self._continuity = refine_weight, continuity
 
@@ -112,13 +112,13 @@ class Guided:
         H = amplitudes.shape[-1]
         guide = (TEMPLATE_LEVEL / np.arange(1, H + 1)).astype(amplitudes.dtype)
         guide = np.broadcast_to(guide, amplitudes.shape)
-        value, d_f0, _ = _descend(self._pitch, self._rate, audio, f0_hz, guide)
+        value, d_f0, _ = _descend(self._pitch, self._grid, audio, f0_hz, guide)
         jumps, d_jumps = _jumps(f0_hz)
         value, d_f0 = value + self._continuity * jumps, d_f0 + self._continuity * d_jumps
         if step < self._amplitudes_from * n_steps:
             return value, d_f0, np.zeros_like(amplitudes)
         more, d_f0_more, d_amplitudes = _descend(
-            self._spectrum, self._rate, audio, f0_hz, amplitudes
+            self._spectrum, self._grid, audio, f0_hz, amplitudes
         )
         if step >= self._refine_from * n_steps:
             d_f0 = d_f0 + self._refine_weight * d_f0_more
@@ -141,25 +141,23 @@ def _jumps(f0_hz):
     return float(np.abs(steps).mean()), -np.diff(signs, axis=1) / (f0_hz * np.log(2))
 
 
-def _descend(loss, sample_rate, audio, f0_hz, amplitudes):
+def _descend(loss, grid, audio, f0_hz, amplitudes):
     """Value of the loss of what is rendered, and its gradients."""
-    rendered, saved = harmonic_forward(
-        f0_hz, amplitudes, n_samples=audio.shape[-1], sample_rate=sample_rate
-    )
+    rendered, saved = harmonic_forward(f0_hz, amplitudes, n_samples=audio.shape[-1], **grid)
     value, d_rendered = loss(audio, rendered)
     d_f0_hz, d_amplitudes, *_ = harmonic_backward(d_rendered, saved)
     return value, d_f0_hz, d_amplitudes
 
 
-def objective(name, sample_rate=16000):
+def objective(name, grid):
     """The objective of this name.
 
     Parameters
     ----------
     name : str
         "guided", or a preset of `spectralot.preset`, which makes a `Joint`.
-    sample_rate : float
-        In Hz.
+    grid : dict
+        As of `Joint`.
 
     Returns
     -------
@@ -172,5 +170,5 @@ def objective(name, sample_rate=16000):
     """
     checks.one_of("objective", name, OBJECTIVES)
     if name == "guided":
-        return Guided(sample_rate)
-    return Joint(preset(name, sample_rate), sample_rate)
+        return Guided(grid)
+    return Joint(preset(name, grid["sample_rate"]), grid)

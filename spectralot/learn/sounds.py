@@ -1,6 +1,7 @@
 """Sounds to learn from: synthetic ones of known f0, or slices of recordings of unknown."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -25,16 +26,20 @@ class Sounds:
         Samples.
     f0_hz : ndarray, shape (B, T), or None
         Their f0, which is used to judge and never to learn; 0: not judged.
+    clean : ndarray, shape (B, N), or None
+        The same sounds without noise, if there is some; to judge, too.
     """
 
     audio: np.ndarray
     f0_hz: np.ndarray | None = None
+    clean: np.ndarray | None = None
 
     def __len__(self):
         return len(self.audio)
 
     def __getitem__(self, index):
-        return Sounds(self.audio[index], None if self.f0_hz is None else self.f0_hz[index])
+        arrays = (self.audio, self.f0_hz, self.clean)
+        return Sounds(*(None if array is None else array[index] for array in arrays))
 
     def split(self, seed=0):
         """Training, validation and test part: 70, 20 and 10 %, disjoint, in random order.
@@ -92,9 +97,11 @@ def paper_sounds(n_sounds=4000, seed=0, *, snr_db=None, n_frames=16):
     amplitudes = rng.uniform(0.4, 1, (n_sounds, 8)) * sounding
     audio, _ = harmonic_forward(f0_hz, amplitudes[:, None], n_samples=4096, sample_rate=16000)
     audio *= PEAK / np.abs(audio).max(axis=1, keepdims=True)
-    if snr_db is not None:
-        audio += _noise(rng, audio, snr_db)
-    return Sounds(audio.astype(np.float32), np.repeat(f0_hz, n_frames, axis=1))
+    clean, f0_hz = audio.astype(np.float32), np.repeat(f0_hz, n_frames, axis=1)
+    if snr_db is None:
+        return Sounds(clean, f0_hz)
+    noisy = audio + _noise(rng, audio, snr_db)
+    return Sounds(noisy.astype(np.float32), f0_hz, clean)
 
 
 def _noise(rng, audio, snr_db):
@@ -138,9 +145,7 @@ def varied_sounds(n_sounds=8000, seed=0, *, n_samples=4096, sample_rate=16000, n
     rng = np.random.default_rng([seed, 8])
     duration, hop = n_samples / sample_rate, n_samples / n_frames
     time = np.linspace(0, duration, 65)
-
-    def draw(low, high, *shape):
-        return rng.uniform(low, high, (n_sounds, *(shape or (1,))))
+    draw = partial(_draw, rng, n_sounds)
 
     pitch = 12 * np.log2(40 / 440) + draw(0, 12 * np.log2(50))
     moving = draw(0, 1) < 0.5
@@ -170,6 +175,11 @@ def varied_sounds(n_sounds=8000, seed=0, *, n_samples=4096, sample_rate=16000, n
     at = np.arange(n_frames) * hop / sample_rate
     f0_hz = np.array([np.interp(at, time, row) for row in curve])
     return Sounds(audio.astype(np.float32), f0_hz)
+
+
+def _draw(rng, n_sounds, low, high, *shape):
+    """Uniform numbers, one or an array of them for each sound."""
+    return rng.uniform(low, high, (n_sounds, *(shape or (1,))))
 
 
 def _coloured(rng, audio, snr_db, slope):

@@ -7,6 +7,7 @@ import csv
 import json
 import signal
 import time
+import zlib
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..checks import ParameterError
 from ..files import writing
 from ..metrics import log_spectral_distance
 from ..synth import harmonic_forward
-from .model import HarmonicModel
+from .model import HarmonicModel, read_arrays
 from .objective import OBJECTIVES, objective
 
 __all__ = ["Result", "TrainConfig", "scores", "train"]
@@ -69,7 +70,7 @@ class TrainConfig:
     encoder: dict = field(default_factory=lambda: {"kind": "shared"})
     frames: dict = field(default_factory=dict)
     seed: int = 0
-    steps: int = 2000
+    steps: int = 2500
     batch_size: int = 32
     learning_rate: float = 2e-3
     schedule: str = "cosine"
@@ -157,7 +158,8 @@ def train(config, training, validation, *, folder=None, resume=True, progress=No
     Raises
     ------
     ParameterError
-        If the checkpoint is of another configuration, or cannot be read or written.
+        If the checkpoint is of another configuration or other sounds, or cannot be read or
+        written, or if there are too few sounds.
     FloatingPointError
         If the loss is no longer a number.
 
@@ -165,7 +167,7 @@ def train(config, training, validation, *, folder=None, resume=True, progress=No
     -----
     An interrupt (Ctrl-C) ends the training after the step at hand, with a checkpoint.
     """
-    run = _Run(config, training, folder)
+    run = _Run(config, training, validation, folder)
     if folder is not None and resume:
         run.load()
     with _interrupts() as interrupted:
@@ -173,7 +175,7 @@ def train(config, training, validation, *, folder=None, resume=True, progress=No
             run.advance()
             row = None
             if run.step % config.validate_every == 0 or run.step == config.steps:
-                row = run.validate(validation)
+                row = run.validate()
                 run.save()
             if progress is not None:
                 progress(run.step, row)
@@ -189,16 +191,16 @@ def train(config, training, validation, *, folder=None, resume=True, progress=No
 class _Run:
     """State of a training: parameters, Adam, the best so far, the log."""
 
-    def __init__(self, config, training, folder):
+    def __init__(self, config, training, validation, folder):
         self.config, self.folder = config, None if folder is None else Path(folder)
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            _make(self.folder)
         self.model = HarmonicModel(config.encoder, config.frames, config.seed)
         self.parameters = self.model.parameters
         self.gradient = self.parameters.like()
         self.adam = Adam(self.parameters.flat.shape, beta2=0.999, eps=1e-8)
         transform = self.model.frames.transform
-        self.objective = objective(config.objective, transform.sample_rate)
+        self.objective = objective(config.objective, self.model.frames.grid)
         self.audio = training.audio
         self.n_frames = training.audio.shape[1] // transform.hop_length
         if len(training) < config.batch_size:
@@ -206,6 +208,10 @@ class _Run:
                 f"training must hold batch_size = {config.batch_size} sounds at least, "
                 f"got {len(training)}"
             )
+        if not len(validation):
+            raise ParameterError("validation must hold a sound at least, got none")
+        self.validation = validation
+        self.identity = None if folder is None else _identity(config, training, validation)
         self.features = self.model.frames(training.audio, self.n_frames)
         self.step, self.best, self.log = 0, None, []
         self.total, self.n_total, self.started = 0.0, 0, time.monotonic()
@@ -238,20 +244,21 @@ class _Run:
             raise FloatingPointError(f"the loss is {value} at step {self.step}")
         gradient.flat[:] = config.l2 * parameters.flat
         encoder.backward(
-            parameters, gradient, d_f0.reshape(B * T), d_amplitudes.reshape(B * T, -1), saved
-        )
+            parameters, gradient, d_f0.reshape(B * T), d_amplitudes.reshape(B * T, -1), saved,
+            steering=self.objective.steering,
+        )  # fmt: skip
         parameters.flat -= self.adam.step(gradient.flat, config.rate(self.step))
         self.step += 1
-        self.total += value
+        self.total += float(value)
         self.n_total += 1
 
-    def validate(self, validation):
+    def validate(self):
         """Add a row to the log; keep the parameters if they are the best."""
         row = {"step": self.step, "seconds": self.seconds + time.monotonic() - self.started}
-        row |= {"loss": self.total / self.n_total} | scores(self.model, validation)
+        row |= {"loss": self.total / self.n_total} | scores(self.model, self.validation)
         self.total, self.n_total = 0.0, 0
         self.log.append(row)
-        if row["lsd"] <= min(past["lsd"] for past in self.log):
+        if row is self.best_row():
             self.best = self.parameters.flat.copy()
         return row
 
@@ -269,16 +276,12 @@ class _Run:
         best.flat[:] = self.parameters.flat if self.best is None else self.best
         return best
 
-    def _identity(self):
-        text = json.dumps(asdict(self.config) | {"format": FORMAT}, sort_keys=True)
-        return f"{text} {self.audio.shape}"
-
     def save(self):
         """Checkpoint and log, each whole or not at all."""
         if self.folder is None:
             return
         state = dict(
-            identity=np.array(self._identity()), step=self.step, flat=self.parameters.flat,
+            identity=np.array(self.identity), step=self.step, flat=self.parameters.flat,
             mean=self.adam.mean, square=self.adam.square, adam_steps=self.adam.n_steps,
             best=np.zeros(0) if self.best is None else self.best,
             log=np.array(json.dumps(self.log)),
@@ -300,23 +303,40 @@ class _Run:
         path = self.folder / "checkpoint.npz"
         if not path.exists():
             return
+        state = read_arrays(path, "checkpoint")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                state = {name: file[name] for name in file.files}
-            if str(state["identity"]) != self._identity():
-                raise ParameterError(
-                    f"{path} is of a training with other settings: choose another folder"
-                )
-            self.parameters.flat[:] = state["flat"]
-            self.adam.mean[:], self.adam.square[:] = state["mean"], state["square"]
+            identity, known = str(state["identity"]), json.loads(str(state["log"]))
+            if identity != self.identity:
+                raise ParameterError("it is of other settings or sounds: choose another folder")
+            if len(state["best"]):
+                self.best = np.empty_like(self.parameters.flat)
+            for name, array in (
+                ("flat", self.parameters.flat), ("mean", self.adam.mean),
+                ("square", self.adam.square), ("best", self.best),
+            ):  # fmt: skip
+                if array is not None:
+                    checks.same_shape(name, state[name], array.shape)
+                    array[:] = state[name]
             self.adam.n_steps, self.step = int(state["adam_steps"]), int(state["step"])
-            self.best = state["best"] if len(state["best"]) else None
-            self.log, self.seconds = json.loads(str(state["log"])), float(state["seconds"])
+            self.log, self.seconds = known, float(state["seconds"])
             self.total, self.n_total = float(state["total"]), int(state["n_total"])
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            if isinstance(error, ParameterError):
-                raise
-            raise ParameterError(f"cannot read {path}: it is no checkpoint") from None
+        except ParameterError as error:
+            raise ParameterError(f"cannot go on from {path}: {error}") from None
+        except (KeyError, TypeError, ValueError):
+            raise ParameterError(f"cannot read {path}: it is no checkpoint, or damaged") from None
+
+
+def _make(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ParameterError(f"cannot make the folder {folder}: {error.strerror}") from None
+
+
+def _identity(config, *parts):
+    """All that a checkpoint must share with the training that goes on from it."""
+    sounds = [(part.audio.shape, zlib.crc32(np.ascontiguousarray(part.audio))) for part in parts]
+    return json.dumps(asdict(config) | {"format": FORMAT, "sounds": sounds}, sort_keys=True)
 
 
 def scores(model, sounds, *, batch_size=100):
@@ -334,26 +354,40 @@ def scores(model, sounds, *, batch_size=100):
     Returns
     -------
     dict of str to float
-        "lsd": mean log-spectral distance in dB squared (arXiv:2312.14507). Where f0 is known also
+        "lsd": mean log-spectral distance in dB squared (arXiv:2312.14507); "lsd_clean": from the
+        sounds without noise, if these are known. Where f0 is known also
         "rpa" and "rca", the share of frames in percent within 50 cents, and but for octaves;
         "octaves": mean difference in octaves; "cents": median absolute error.
+
+    Raises
+    ------
+    ParameterError
+        If there is no sound, or f0 is known at other frames than the model's.
     """
     transform = model.frames.transform
     n_frames = sounds.audio.shape[1] // transform.hop_length
-    lsd, found = [], []
+    if not len(sounds):
+        raise ParameterError("sounds must hold a sound at least, got none")
+    if sounds.f0_hz is not None:
+        checks.same_shape("sounds.f0_hz", sounds.f0_hz, (len(sounds), n_frames))
+    lsd, clean, found = [], [], []
     for start in range(0, len(sounds), batch_size):
         audio = sounds.audio[start : start + batch_size]
         features = model.frames(audio, n_frames)
         f0, amplitudes = model.encode(features.reshape(-1, features.shape[2]))
         f0 = f0.reshape(len(audio), n_frames)
         rendered, _ = harmonic_forward(
-            f0, amplitudes.reshape(*f0.shape, -1), n_samples=audio.shape[1],
-            sample_rate=transform.sample_rate,
+            f0, amplitudes.reshape(*f0.shape, -1), n_samples=audio.shape[1], **model.frames.grid
         )  # fmt: skip
         lsd.append(log_spectral_distance(audio, rendered, average="square"))
+        if sounds.clean is not None:
+            without = sounds.clean[start : start + batch_size]
+            clean.append(log_spectral_distance(without, rendered, average="square"))
         found.append(f0)
     row = {"lsd": float(np.mean(np.concatenate(lsd)))}
-    if sounds.f0_hz is None:
+    if clean:
+        row["lsd_clean"] = float(np.mean(np.concatenate(clean)))
+    if sounds.f0_hz is None or not np.any(sounds.f0_hz > 0):
         return row
     judged = sounds.f0_hz > 0
     octaves = np.log2(np.concatenate(found)[judged] / sounds.f0_hz[judged])
