@@ -6,6 +6,7 @@ writes first; where a library has the operation, it stands in the row too.
 
 import importlib.util
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.fft
@@ -286,6 +287,42 @@ def fft_rows(workers):
     return [Row("rfft + irfft of (1024,2048) float32", runs)]
 
 
+# --- training ------------------------------------------------------------------------------------
+
+
+def training_rows(workers):
+    """One training step, 64 sounds of 16 frames, whole and in parts."""
+    from spectralot.learn import TrainConfig, paper_sounds
+    from spectralot.learn.trainer import _Run
+
+    sounds = paper_sounds(640)
+    rows = []
+    for name in ("SOT-2048", "guided"):
+        config = TrainConfig(objective=name, batch_size=64, steps=10**6, warmup=0)
+        run = _Run(config, sounds, sounds[:1], None)
+        run.step = 600_000  # all parts of "guided" are at work
+        chosen = slice(0, 64)
+        features = run.features[chosen].reshape(-1, 285)
+        encoder, parameters, audio = run.model.encoder, run.parameters, run.audio[chosen]
+        f0_hz, amplitudes, saved = encoder.forward(parameters, features)
+        shaped = f0_hz.reshape(64, 16), amplitudes.reshape(64, 16, -1)
+        runs = {
+            "spectralot": run.advance,
+            "encoder, forward": partial(encoder.forward, parameters, features),
+            "encoder, backward": partial(
+                encoder.backward, parameters, run.gradient, f0_hz, amplitudes, saved
+            ),
+            "synthesizer and losses": partial(
+                run.objective, run.step, config.steps, audio, *shaped
+            ),
+            "Adam": partial(run.adam.step, run.gradient.flat, 0.0),
+        }
+        rows.append(
+            Row(f"training step, {name}, 64 sounds, {parameters.flat.size} parameters", runs)
+        )
+    return rows
+
+
 TABLES = {
     "Operations": lambda workers: [
         row for rows in (stft_rows, transport_rows, synth_rows) for row in rows(workers)
@@ -293,8 +330,10 @@ TABLES = {
     "Losses with a prepared target": loss_rows,
     "The family of losses against plain SOT": variant_rows,
     "Which FFT": fft_rows,
+    "Training": training_rows,
 }
 NOTES = {
+    "Training": "Constant-Q features are computed before; the target's spectra in every step.",
     "Operations": "Ratios are to the first entry of a row; a bar is what must hold for spectralot.",
     "Losses with a prepared target": "",
     "The family of losses against plain SOT": (
