@@ -8,8 +8,9 @@ import pytest
 from spectralot import ParameterError, harmonic_backward, harmonic_forward, preset
 from spectralot.adam import Adam
 from spectralot.cpu import network as cpu
-from spectralot.learn import DenseEncoder, Frames, PaperEncoder, SharedEncoder, heads
-from spectralot.learn import network as nn
+from spectralot.learn import DenseEncoder, Frames, PaperEncoder, SharedEncoder
+from spectralot.learn import _heads as heads
+from spectralot.learn import _network as nn
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -280,7 +281,9 @@ def test_parameters_are_views_of_one_vector():
 @pytest.mark.parametrize("head", ["read", "level", "linear"])
 @pytest.mark.parametrize("n_layers", [1, 3])
 def test_shared_encoder_is_that_of_the_loops(n_layers, head, rng):
-    encoder = SharedEncoder(channels=3, layers=n_layers, hidden=7, amplitudes=head, **SMALL)
+    encoder = SharedEncoder(
+        channels=3, layers=n_layers, hidden=7, amplitudes=head, temperature=0.1, **SMALL
+    )
     parameters, features = random_parameters(encoder, rng), rng.uniform(0, 1, (3, 60))
     f0_hz, amplitudes, _ = encoder.forward(parameters, features)
     for r, frame in enumerate(features):

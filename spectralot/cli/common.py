@@ -149,6 +149,7 @@ class ChosenSounds:
         if synthetic == "varied" and snr_db is not None:
             raise Refused("--snr-db is for the paper's sounds: leave it out with varied ones")
         self._words, self._varied, self._snr_db = words, synthetic == "varied", snr_db
+        self.various = bool(words) or self._varied
         self._n_sounds = n_sounds or 4000
         self.failed = False
 

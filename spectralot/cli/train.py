@@ -40,7 +40,7 @@ from .common import (
     "depend on it.  [default: 0]",
 )  # fmt: skip
 @click.option(
-    "--steps", type=click.IntRange(1), metavar="N", help="Batches in all.  [default: 2500]"
+    "--steps", type=click.IntRange(1), metavar="N", help="Batches in all.  [default: 1000]"
 )
 @click.option(
     "--batch-size", type=click.IntRange(1), metavar="N", help="Sounds in a batch.  [default: 32]"
@@ -51,7 +51,7 @@ from .common import (
 )  # fmt: skip
 @click.option(
     "--validate-every", type=click.IntRange(1), metavar="N",
-    help="Steps from one validation and checkpoint to the next.  [default: 250]",
+    help="Steps from one validation and checkpoint to the next.  [default: 100]",
 )  # fmt: skip
 @click.option(
     "--patience", type=click.IntRange(0), metavar="N",
@@ -77,7 +77,7 @@ def train(inputs, folder, synthetic, n_sounds, snr_db, encoder, quiet, **wanted)
             from ..learn import scores
             from ..learn import train as learn
 
-            config = _config(encoder, wanted)
+            config = _config(encoder, chosen.various, wanted)
             what, (training, validation, test) = chosen.split(quiet=quiet)
             tell(
                 f"{what}: {len(training)} to learn from, {len(validation)} to validate, "
@@ -109,7 +109,7 @@ def _silent(line):
     pass
 
 
-def _config(encoder, wanted):
+def _config(encoder, various, wanted):
     """The training that is asked for; what is left out has its own default."""
     from ..learn import OBJECTIVES, TrainConfig
 
@@ -117,9 +117,13 @@ def _config(encoder, wanted):
         names = ", ".join(OBJECTIVES)
         raise Refused(f"--objective must be one of {names}, got {wanted['objective']!r}")
     given = {name: value for name, value in wanted.items() if value is not None}
-    # the paper's encoder takes the transform as it is
-    frames = {"calibrated": False} if encoder == "paper" else {}
-    return TrainConfig(encoder={"kind": encoder}, frames=frames, **given)
+    network, frames = {"kind": encoder}, {}
+    if encoder == "paper":
+        frames["calibrated"] = False  # it takes the transform as it is
+    if various:
+        # real sounds have more harmonics, and at low pitches do not last a window of constant Q
+        network["n_harmonics"], frames["gamma"] = 30, 5.0
+    return TrainConfig(encoder=network, frames=frames, **given)
 
 
 class _Note:

@@ -4,6 +4,7 @@ Equations: docs/derivations/network.md and docs/derivations/learning.md.
 """
 
 from .encoder import ENCODERS, DenseEncoder, PaperEncoder, SharedEncoder
+from .estimator import ModelEstimator
 from .frames import Frames
 from .model import HarmonicModel
 from .objective import OBJECTIVES, Guided, Joint, objective
@@ -18,6 +19,7 @@ __all__ = [
     "Guided",
     "HarmonicModel",
     "Joint",
+    "ModelEstimator",
     "PaperEncoder",
     "Result",
     "SharedEncoder",

@@ -9,9 +9,9 @@ import numpy as np
 from .. import checks
 from ..checks import ParameterError
 from ..cpu import network as cpu
-from . import network as nn
-from .heads import SLOPE, FactorHead, LinearHead
-from .network import Parameters
+from . import _network as nn
+from ._heads import SLOPE, FactorHead, LinearHead
+from ._network import Parameters
 
 __all__ = ["ENCODERS", "DenseEncoder", "Encoder", "PaperEncoder", "SharedEncoder"]
 
@@ -141,7 +141,8 @@ class SharedEncoder(Encoder):
     """A short convolution over bins, a small MLP for each bin, a Toeplitz head.
 
     A sound transposed by a bin moves the logits by one bin, less those of silence, and f0 with
-    them: what is learned at one pitch holds at all others.
+    them: what is learned at one pitch holds at all others. The Toeplitz head starts at 0, f0 at the
+    middle of the scale, and its low temperature lets it become sure within a few hundred steps.
 
     Parameters
     ----------
@@ -181,10 +182,10 @@ class SharedEncoder(Encoder):
         n_harmonics=20,
         fmin=32.7,
         bins_per_octave=36,
-        temperature=0.1,
-        channels=16,
+        temperature=0.01,
+        channels=8,
         layers=2,
-        out_channels=2,
+        out_channels=4,
         power=0.5,
         amplitudes="read",
         hidden=64,
@@ -216,8 +217,6 @@ class SharedEncoder(Encoder):
         for name in self._trunk_shapes:
             if name.endswith("weight"):
                 nn.uniform(rng, parameters[name], 1.0)
-        kernel = parameters["pitch.kernel"]
-        kernel[...] = rng.uniform(-1, 1, kernel.shape) / np.sqrt(kernel.size)
 
     def _trunk(self, parameters, features, rng):
         R, K = features.shape

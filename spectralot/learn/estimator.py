@@ -12,8 +12,8 @@ from .._version import __version__
 from ..audio import resample
 from ..checks import ParameterError
 from ..tracks import HarmonicTracks
+from ._heads import SPREAD
 from .frames import Frames
-from .heads import SPREAD
 from .model import HarmonicModel
 
 __all__ = ["ModelEstimator"]
@@ -93,6 +93,10 @@ class ModelEstimator:
             wanted = checks.integer("n_harmonics", n_harmonics, 0)
             self.n_harmonics = min(self.n_harmonics, wanted)
         self.voicing_threshold = checks.number("voicing_threshold", voicing_threshold, minimum=0)
+        if self.voicing_threshold > 1:
+            raise ParameterError(
+                f"voicing_threshold must be at most 1, got {self.voicing_threshold:g}"
+            )
         self.silence_db = checks.number("silence_db", silence_db)
 
     def estimate(self, audio, sample_rate):

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..checks import ParameterError
 from ..files import writing
+from ._network import Parameters
 from .encoder import ENCODERS
 from .frames import Frames
-from .network import Parameters
 
 __all__ = ["HarmonicModel"]
 

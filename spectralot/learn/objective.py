@@ -61,7 +61,7 @@ class Joint:
 
 
 class Guided:
-    """f0 learns from transport of pitch with amplitudes that are not its own; these learn apart.
+    """Transport of pitch teaches f0, heard on amplitudes not its own; amplitudes learn apart.
 
     f0 is heard on a guide of fixed amplitudes 1/h: whatever the network makes of the amplitudes,
     the guide at f0 / 2 has another pitch, so there is no octave to fall into. Amplitudes learn from

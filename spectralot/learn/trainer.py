@@ -70,13 +70,13 @@ class TrainConfig:
     encoder: dict = field(default_factory=lambda: {"kind": "shared"})
     frames: dict = field(default_factory=dict)
     seed: int = 0
-    steps: int = 2500
+    steps: int = 1000
     batch_size: int = 32
     learning_rate: float = 2e-3
     schedule: str = "cosine"
     warmup: int = 100
     l2: float = 1e-4
-    validate_every: int = 250
+    validate_every: int = 100
     patience: int = 0
 
     def __post_init__(self):

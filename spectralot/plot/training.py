@@ -11,7 +11,7 @@ def plot_convergence(ax, runs, score="rpa"):
     ax : matplotlib.axes.Axes
         Where to draw.
     runs : list of dict
-        As `spectralot.learn.reproduce` yields them.
+        As `spectralot.learn.experiments.reproduce` yields them.
     score : {"rpa", "rca", "lsd", "loss"}
         What to draw.
 

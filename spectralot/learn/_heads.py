@@ -8,7 +8,7 @@ z (None: 0) and of the bin. Equations: docs/derivations/network.md.
 import numpy as np
 
 from ..cpu import network as cpu
-from . import network as nn
+from . import _network as nn
 
 SLOPE = 0.3  # of the leaky ReLU, as in the paper
 BELOW, ABOVE = 108, 12  # bins below the first and above the last harmonic that are looked at
