@@ -121,8 +121,10 @@ def _config(encoder, various, wanted):
     if encoder == "paper":
         frames["calibrated"] = False  # it takes the transform as it is
     if various:
-        # real sounds have more harmonics, and at low pitches do not last a window of constant Q
-        network["n_harmonics"], frames["gamma"] = 30, 5.0
+        # real sounds have more harmonics, and at low pitches do not last a window of constant Q;
+        # being sure too early costs more where their pitch is less clear
+        network |= {"n_harmonics": 30, "temperature": 0.1}
+        frames["gamma"] = 5.0
     return TrainConfig(encoder=network, frames=frames, **given)
 
 

@@ -78,6 +78,9 @@ class Guided:
         Share after which the vertical loss refines f0.
     refine_weight : float
         Its weight then.
+    refine_limit : float
+        How hard it may pull at a frame at most, where transport pulls by 1: a vertical loss can be
+        steep and wrong, in noise above all.
     continuity : float
         What an octave between two frames costs. Frames at the edge of a sound hardly sound
         themselves; they learn from their neighbours.
@@ -99,13 +102,15 @@ class Guided:
         amplitudes_from=0.2,
         refine_from=0.5,
         refine_weight=0.01,
+        refine_limit=0.3,
         continuity=0.5,
         floor=0.03,
     ):
         self._grid, self._spectrum = grid, MSS(floor=floor)
         self._pitch = _pitch(grid["sample_rate"])
         self._amplitudes_from, self._refine_from = amplitudes_from, refine_from
-        self._refine_weight, self._continuity = refine_weight, continuity
+        self._refine_weight, self._refine_limit = refine_weight, refine_limit
+        self._continuity = continuity
 
     def __call__(self, step, n_steps, audio, f0_hz, amplitudes):
         """Value and gradients of one batch, as of `Joint`."""
@@ -121,7 +126,10 @@ class Guided:
             self._spectrum, self._grid, audio, f0_hz, amplitudes
         )
         if step >= self._refine_from * n_steps:
-            d_f0 = d_f0 + self._refine_weight * d_f0_more
+            per_octave = f0_hz * np.log(2)
+            limit = self._refine_limit / f0_hz.size
+            pull = np.clip(self._refine_weight * d_f0_more * per_octave, -limit, limit)
+            d_f0 = d_f0 + pull / per_octave
         return value + more, d_f0, d_amplitudes
 
 
