@@ -364,7 +364,7 @@ def test_nothing_but_silence_is_refused_in_one_line(folder):
 def test_the_loss_goes_down(parts, monkeypatch, learns):
     """Or stays, where the learning rate forbids to learn: this test is able to fail."""
     monkeypatch.setattr(
-        trainer, "objective", lambda _, grid: Guided(grid, amplitudes_from=2)
+        trainer, "objective", lambda _, grid, **__: Guided(grid, amplitudes_from=2)
     )  # f0 alone
     settings = {"steps": 40, "validate_every": 20, "learning_rate": 2e-3 if learns else 1e-9}
     first, last = (row["loss"] for row in train(tiny(**settings), *parts).log)
@@ -643,7 +643,7 @@ def test_a_loss_that_is_no_number_ends_the_training(folder, parts, monkeypatch):
             value, *gradients = super().__call__(step, *rest)
             return np.nan if step == 4 else value, *gradients
 
-    monkeypatch.setattr(trainer, "objective", lambda _, grid: Broken(LIN(), grid))
+    monkeypatch.setattr(trainer, "objective", lambda _, grid, **__: Broken(LIN(), grid))
     with pytest.raises(FloatingPointError, match=r"^the loss is nan at step 4$"):
         train(tiny(), *parts, folder="run")
     assert step_of("run/checkpoint.npz") == 3
@@ -669,7 +669,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(folder, parts):
 
 
 OTHER = {
-    "objective": "LIN", "encoder": TINY | {"channels": 5}, "frames": {"hop_length": 512}, "seed": 1,
+    "objective": "LIN", "refine": False, "encoder": TINY | {"channels": 5}, "frames": {"hop_length": 512}, "seed": 1,
     "steps": 11, "batch_size": 9, "learning_rate": 1e-3, "schedule": "constant", "warmup": 5,
     "l2": 0.0, "validate_every": 4, "patience": 1,
 }  # fmt: skip

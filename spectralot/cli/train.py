@@ -125,7 +125,7 @@ def _config(encoder, various, wanted):
         # being sure too early costs more where their pitch is less clear
         network |= {"n_harmonics": 30, "temperature": 0.1}
         frames["gamma"] = 5.0
-    return TrainConfig(encoder=network, frames=frames, **given)
+    return TrainConfig(encoder=network, frames=frames, refine=not various, **given)
 
 
 class _Note:

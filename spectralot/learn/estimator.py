@@ -19,7 +19,7 @@ from .model import HarmonicModel
 __all__ = ["ModelEstimator"]
 
 SHIPPED = "model.npz"
-HALF_SURE = 0.35  # share of a frame's energy in its harmonics at which voiced and not are even
+HALF_SURE = 0.6  # share of a frame's energy in its harmonics at which voiced or not is even
 LOUD_PERCENTILE = 95.0  # of the level: how loud the recording is
 _ROWS = 2048  # frames at once
 

@@ -157,7 +157,7 @@ def _descend(loss, grid, audio, f0_hz, amplitudes):
     return value, d_f0_hz, d_amplitudes
 
 
-def objective(name, grid):
+def objective(name, grid, *, refine=True):
     """The objective of this name.
 
     Parameters
@@ -166,6 +166,8 @@ def objective(name, grid):
         "guided", or a preset of `spectralot.preset`, which makes a `Joint`.
     grid : dict
         As of `Joint`.
+    refine : bool
+        Whether the second half of "guided" refines f0.
 
     Returns
     -------
@@ -178,5 +180,5 @@ def objective(name, grid):
     """
     checks.one_of("objective", name, OBJECTIVES)
     if name == "guided":
-        return Guided(grid)
+        return Guided(grid) if refine else Guided(grid, refine_from=1.0)
     return Joint(preset(name, grid["sample_rate"]), grid)

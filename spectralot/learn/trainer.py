@@ -37,6 +37,9 @@ class TrainConfig:
     ----------
     objective : str
         "guided", which always converges, or a preset such as "SOT-2048", as in the paper.
+    refine : bool
+        "guided" lets the vertical loss refine f0 in the second half of the training: finer on clean
+        sounds, misleading in noise of many kinds.
     encoder : dict
         As for `HarmonicModel`.
     frames : dict
@@ -67,6 +70,7 @@ class TrainConfig:
     """
 
     objective: str = "guided"
+    refine: bool = True
     encoder: dict = field(default_factory=lambda: {"kind": "shared"})
     frames: dict = field(default_factory=dict)
     seed: int = 0
@@ -82,6 +86,7 @@ class TrainConfig:
     def __post_init__(self):
         """Check every value."""
         checks.one_of("objective", self.objective, OBJECTIVES)
+        checks.one_of("refine", self.refine, (True, False))
         checks.one_of("schedule", self.schedule, SCHEDULES)
         for name, minimum in (
             ("seed", 0), ("steps", 1), ("batch_size", 1), ("warmup", 0), ("validate_every", 1),
@@ -200,7 +205,7 @@ class _Run:
         self.gradient = self.parameters.like()
         self.adam = Adam(self.parameters.flat.shape, beta2=0.999, eps=1e-8)
         transform = self.model.frames.transform
-        self.objective = objective(config.objective, self.model.frames.grid)
+        self.objective = objective(config.objective, self.model.frames.grid, refine=config.refine)
         self.audio = training.audio
         self.n_frames = training.audio.shape[1] // transform.hop_length
         if len(training) < config.batch_size:
