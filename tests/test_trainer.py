@@ -669,10 +669,20 @@ def test_a_folder_that_cannot_be_made_is_one_line(folder, parts):
 
 
 OTHER = {
-    "objective": "LIN", "refine": False, "encoder": TINY | {"channels": 5},
-    "frames": {"hop_length": 512}, "seed": 1, "steps": 11, "batch_size": 9, "learning_rate": 1e-3, "schedule": "constant", "warmup": 5,
-    "l2": 0.0, "validate_every": 4, "patience": 1,
-}  # fmt: skip
+    "objective": "LIN",
+    "refine": False,
+    "encoder": TINY | {"channels": 5},
+    "frames": {"hop_length": 512},
+    "seed": 1,
+    "steps": 11,
+    "batch_size": 9,
+    "learning_rate": 1e-3,
+    "schedule": "constant",
+    "warmup": 5,
+    "l2": 0.0,
+    "validate_every": 4,
+    "patience": 1,
+}
 
 
 @pytest.mark.parametrize("name", [*OTHER, "training", "validation", "fewer"])
