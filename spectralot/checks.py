@@ -73,8 +73,8 @@ def integer(name, value, minimum):
     return number
 
 
-def number(name, value, *, above=None, minimum=None):
-    """Return `value` as a finite float above or at least a bound, or raise."""
+def number(name, value, *, above=None, minimum=None, maximum=None):
+    """Return `value` as a finite float within its bounds, or raise."""
     try:
         result = float(value)
     except (TypeError, ValueError):
@@ -85,7 +85,20 @@ def number(name, value, *, above=None, minimum=None):
         raise ParameterError(f"{name} must be above {above:g}, got {result:g}")
     if minimum is not None and result < minimum:
         raise ParameterError(f"{name} must be at least {minimum:g}, got {result:g}")
+    if maximum is not None and result > maximum:
+        raise ParameterError(f"{name} must be at most {maximum:g}, got {result:g}")
     return result
+
+
+def step(step_ms, hop_length):
+    """Return both, one of which is None: 10 ms if neither is given; or raise."""
+    if hop_length is None:
+        return number("step_ms", 10.0 if step_ms is None else step_ms, above=0), None
+    if step_ms is not None:
+        raise ParameterError(
+            f"step_ms and hop_length exclude each other, got {step_ms!r} and {hop_length!r}"
+        )
+    return None, number("hop_length", hop_length, above=0)
 
 
 def one_of(name, value, choices):

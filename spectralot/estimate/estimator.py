@@ -85,16 +85,7 @@ class HarmonicEstimator:
         silence_db=-60.0,
         center=True,
     ):
-        if step_ms is not None and hop_length is not None:
-            raise ParameterError(
-                f"step_ms and hop_length exclude each other, got {step_ms!r} and {hop_length!r}"
-            )
-        self.hop_length = hop_length
-        if hop_length is None:
-            step_ms = checks.number("step_ms", 10.0 if step_ms is None else step_ms, above=0)
-        else:
-            self.hop_length = checks.number("hop_length", hop_length, above=0)
-        self.step_ms = step_ms
+        self.step_ms, self.hop_length = checks.step(step_ms, hop_length)
         self.fmin = checks.number("fmin", fmin, minimum=10)
         self.fmax = None if fmax is None else checks.number("fmax", fmax, above=0)
         if self.fmax is not None and self.fmax <= self.fmin:
@@ -104,11 +95,9 @@ class HarmonicEstimator:
             self.n_harmonics = checks.integer("n_harmonics", n_harmonics, 0)
         self.viterbi = bool(checks.one_of("viterbi", viterbi, (True, False)))
         self.center = bool(checks.one_of("center", center, (True, False)))
-        self.voicing_threshold = checks.number("voicing_threshold", voicing_threshold, minimum=0)
-        if self.voicing_threshold > 1:
-            raise ParameterError(
-                f"voicing_threshold must be at most 1, got {self.voicing_threshold:g}"
-            )
+        self.voicing_threshold = checks.number(
+            "voicing_threshold", voicing_threshold, minimum=0, maximum=1
+        )
         self.silence_db = checks.number("silence_db", silence_db)
         self._candidates = {}
 

@@ -4,6 +4,8 @@ Names: R frames, K bins, C channels, P = R * K. Products are BLAS's, through Num
 compiled. Gradients of parameters are added to what is there, those of inputs are new arrays.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..cpu import network as cpu
@@ -142,19 +144,19 @@ def toeplitz(kernel, n_outputs):
 
     kernel (D,I+J-1): one for each of D channels of I inputs, to J = n_outputs.
     """
-    return kernel.ravel()[_places(kernel, n_outputs)]
+    return kernel.ravel()[_places(*kernel.shape, n_outputs)]
 
 
 def toeplitz_backward(d_matrix, d_kernel):
     """Add the sums along the diagonals to the gradient of the kernel (eq. 7)."""
-    places = _places(d_kernel, d_matrix.shape[1]).ravel()
+    places = _places(*d_kernel.shape, d_matrix.shape[1]).ravel()
     sums = np.bincount(places, d_matrix.ravel(), minlength=d_kernel.size)
     d_kernel += sums.reshape(d_kernel.shape).astype(d_kernel.dtype)
 
 
-def _places(kernel, J):
-    """Where each entry of the matrix stands in the kernel."""
-    D, taps = kernel.shape
+@lru_cache(maxsize=4)
+def _places(D, taps, J):
+    """Where each entry of the matrix stands in the kernel (D,taps)."""
     inputs = taps - J + 1
     i, d, j = np.arange(inputs)[:, None, None], np.arange(D)[:, None], np.arange(J)
     return (d * taps + i - j + J - 1).reshape(inputs * D, J)

@@ -10,7 +10,6 @@ import numpy as np
 from .. import checks
 from .._version import __version__
 from ..audio import resample
-from ..checks import ParameterError
 from ..tracks import HarmonicTracks
 from ._heads import SPREAD
 from .frames import Frames
@@ -75,16 +74,7 @@ class ModelEstimator:
         voicing_threshold=0.5,
         silence_db=-60.0,
     ):
-        if step_ms is not None and hop_length is not None:
-            raise ParameterError(
-                f"step_ms and hop_length exclude each other, got {step_ms!r} and {hop_length!r}"
-            )
-        self.hop_length = hop_length
-        if hop_length is None:
-            step_ms = checks.number("step_ms", 10.0 if step_ms is None else step_ms, above=0)
-        else:
-            self.hop_length = checks.number("hop_length", hop_length, above=0)
-        self.step_ms = step_ms
+        self.step_ms, self.hop_length = checks.step(step_ms, hop_length)
         if not isinstance(model, HarmonicModel):
             model = HarmonicModel.load(files(__package__) / SHIPPED if model is None else model)
         self.model = model
@@ -92,11 +82,9 @@ class ModelEstimator:
         if n_harmonics != "auto":
             wanted = checks.integer("n_harmonics", n_harmonics, 0)
             self.n_harmonics = min(self.n_harmonics, wanted)
-        self.voicing_threshold = checks.number("voicing_threshold", voicing_threshold, minimum=0)
-        if self.voicing_threshold > 1:
-            raise ParameterError(
-                f"voicing_threshold must be at most 1, got {self.voicing_threshold:g}"
-            )
+        self.voicing_threshold = checks.number(
+            "voicing_threshold", voicing_threshold, minimum=0, maximum=1
+        )
         self.silence_db = checks.number("silence_db", silence_db)
 
     def estimate(self, audio, sample_rate):

@@ -13,7 +13,7 @@ from ..transforms import PitchSalience
 __all__ = ["OBJECTIVES", "Guided", "Joint", "objective"]
 
 OBJECTIVES = ("guided", *PRESETS)
-TEMPLATE_LEVEL = 0.3  # of the first harmonic of the guide; transport of pitch does not hear it
+GUIDE_LEVEL = 0.3  # of its first harmonic; transport of pitch does not hear levels
 
 
 class Joint:
@@ -115,7 +115,7 @@ class Guided:
     def __call__(self, step, n_steps, audio, f0_hz, amplitudes):
         """Value and gradients of one batch, as of `Joint`."""
         H = amplitudes.shape[-1]
-        guide = (TEMPLATE_LEVEL / np.arange(1, H + 1)).astype(amplitudes.dtype)
+        guide = (GUIDE_LEVEL / np.arange(1, H + 1)).astype(amplitudes.dtype)
         guide = np.broadcast_to(guide, amplitudes.shape)
         value, d_f0, _ = _descend(self._pitch, self._grid, audio, f0_hz, guide)
         jumps, d_jumps = _jumps(f0_hz)

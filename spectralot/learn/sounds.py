@@ -191,7 +191,7 @@ def _coloured(rng, audio, snr_db, slope):
     return noise * (rms[0] / rms[1]) * 10 ** (-snr_db / 20)
 
 
-def recorded_sounds(files, *, n_samples=4096, sample_rate=16000, silence_db=-40.0, progress=None):
+def recorded_sounds(files, *, n_samples=4096, sample_rate=16000, silence_db=-40.0):
     """Slices of recordings, without those that are silent.
 
     Parameters
@@ -204,8 +204,6 @@ def recorded_sounds(files, *, n_samples=4096, sample_rate=16000, silence_db=-40.
         To which recordings are resampled, in Hz.
     silence_db : float
         Slices this far below the loudest of their file are left out.
-    progress : callable, optional
-        Called with each file before it is read.
 
     Returns
     -------
@@ -219,8 +217,6 @@ def recorded_sounds(files, *, n_samples=4096, sample_rate=16000, silence_db=-40.
     """
     slices = []
     for file in files:
-        if progress is not None:
-            progress(file)
         blocks = read_blocks(file)
         audio = resample(np.concatenate(list(blocks)), blocks.sample_rate, sample_rate)
         cut = audio[: len(audio) // n_samples * n_samples].reshape(-1, n_samples)

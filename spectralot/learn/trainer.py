@@ -220,14 +220,14 @@ class _Run:
         self.features = self.model.frames(training.audio, self.n_frames)
         self.step, self.best, self.log = 0, None, []
         self.total, self.n_total, self.started = 0.0, 0, time.monotonic()
-        self.seconds = 0.0
+        self.seconds, self._order = 0.0, None
 
     def _batch(self):
         """Indices of the step's sounds: every epoch in an order of its own."""
         config = self.config
         each = len(self.audio) // config.batch_size
         epoch, turn = divmod(self.step, each)
-        if turn == 0 or not hasattr(self, "_order"):
+        if turn == 0 or self._order is None:
             rng = np.random.default_rng([config.seed, 1, epoch])
             self._order = rng.permutation(len(self.audio))
         return self._order[turn * config.batch_size : (turn + 1) * config.batch_size]
