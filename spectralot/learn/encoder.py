@@ -173,6 +173,18 @@ class SharedEncoder(Encoder):
     ----------
     Riou, Lattner, Hadjeres, Peeters, *PESTO: Pitch Estimation with Self-Supervised
     Transposition-Equivariant Objective*, ISMIR 2023 (Toeplitz head); docs/derivations/network.md.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralot.learn import SharedEncoder
+    >>> encoder = SharedEncoder()
+    >>> parameters = encoder.init(0)
+    >>> f0_hz, amplitudes, saved = encoder.forward(parameters, np.ones((2, 285), np.float32))
+    >>> gradient = parameters.like()
+    >>> encoder.backward(parameters, gradient, np.ones(2), np.ones_like(amplitudes), saved)
+    >>> amplitudes.shape, bool(gradient["pitch.kernel"].any())
+    ((2, 20), True)
     """
 
     def __init__(

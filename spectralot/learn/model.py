@@ -28,6 +28,20 @@ class HarmonicModel:
         Keyword arguments of `Frames`. Number, range and spacing of the bins are said here alone.
     parameters : Parameters or int
         Trained ones, or the seed of fresh ones.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralot.learn import HarmonicModel
+    >>> model = HarmonicModel({"kind": "shared", "n_harmonics": 8}, {"hop_length": 160})
+    >>> f0_hz, amplitudes = model.encode(model.frames(np.zeros(1600)))
+    >>> f0_hz.shape, amplitudes.shape
+    ((11,), (11, 8))
     """
 
     def __init__(self, encoder, frames, parameters=0):

@@ -89,6 +89,13 @@ def paper_sounds(n_sounds=4000, seed=0, *, snr_db=None, n_frames=16):
     References
     ----------
     Torres, Peeters, Richard, ICASSP 2024, arXiv:2312.14507, section 4.
+
+    Examples
+    --------
+    >>> from spectralot.learn import paper_sounds
+    >>> sounds = paper_sounds(10, snr_db=20)
+    >>> sounds.audio.shape, sounds.f0_hz.shape, [len(part) for part in sounds.split()]
+    ((10, 4096), (10, 16), [7, 2, 1])
     """
     n_sounds = checks.integer("n_sounds", n_sounds, 1)
     rng = np.random.default_rng([seed, 7])
@@ -140,6 +147,12 @@ def varied_sounds(n_sounds=8000, seed=0, *, n_samples=4096, sample_rate=16000, n
     ------
     ParameterError
         If an argument breaks its rule.
+
+    Examples
+    --------
+    >>> from spectralot.learn import varied_sounds
+    >>> varied_sounds(10).audio.shape
+    (10, 4096)
     """
     n_sounds = checks.integer("n_sounds", n_sounds, 1)
     rng = np.random.default_rng([seed, 8])
@@ -214,6 +227,12 @@ def recorded_sounds(files, *, n_samples=4096, sample_rate=16000, silence_db=-40.
     ------
     ParameterError
         If a file cannot be read, or if there is no sound in any.
+
+    Examples
+    --------
+    >>> from spectralot.learn import recorded_sounds
+    >>> recorded_sounds(["examples/notes/clarinet_F4.wav"]).audio.shape
+    (5, 4096)
     """
     slices = []
     for file in files:

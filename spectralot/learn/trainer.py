@@ -171,6 +171,18 @@ def train(config, training, validation, *, folder=None, resume=True, progress=No
     Notes
     -----
     An interrupt (Ctrl-C) ends the training after the step at hand, with a checkpoint.
+
+    References
+    ----------
+    docs/derivations/learning.md; Torres, Peeters, Richard, ICASSP 2024, arXiv:2312.14507.
+
+    Examples
+    --------
+    >>> from spectralot.learn import TrainConfig, paper_sounds, scores, train
+    >>> training, validation, test = paper_sounds(30).split()
+    >>> result = train(TrainConfig(steps=2, batch_size=8), training, validation)
+    >>> sorted(scores(result.model, test))
+    ['cents', 'lsd', 'octaves', 'rca', 'rpa']
     """
     run = _Run(config, training, validation, folder)
     if folder is not None and resume:
