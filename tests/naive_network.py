@@ -40,14 +40,14 @@ def convolution(x, weight, bias, slope=1.0):
 
 
 def toeplitz(kernel, n_outputs):
-    """kernel (D,I+J-1) to (I*D,J): what input i and channel d give to output j hangs on i - j."""
+    """kernel (D,I+J-1) to (D*I,J): what input i and channel d give to output j hangs on i - j."""
     D, taps = kernel.shape
     inputs = taps - n_outputs + 1
-    matrix = np.zeros((inputs * D, n_outputs))
-    for i in range(inputs):
-        for d in range(D):
+    matrix = np.zeros((D * inputs, n_outputs))
+    for d in range(D):
+        for i in range(inputs):
             for j in range(n_outputs):
-                matrix[i * D + d, j] = kernel[d, i - j + n_outputs - 1]
+                matrix[d * inputs + i, j] = kernel[d, i - j + n_outputs - 1]
     return matrix
 
 
@@ -129,7 +129,7 @@ def shared_encoder(p, frame, n_layers, n_harmonics, head):
     """f0 and amplitudes (H,)."""
     K = len(frame)
     y = convolution(normalize(frame, 0.5)[:, None], p["conv.weight"], p["conv.bias"], 0.3)
-    z = _layers(y, p, "bin", [0.3] * n_layers)[-1].reshape(-1)
+    z = _layers(y, p, "bin", [0.3] * n_layers)[-1].T.reshape(-1)
     logits = dense(z[None], toeplitz(p["pitch.kernel"], K), np.zeros(K))[0]
     position, f0 = _f0(logits)
     if head == "linear":

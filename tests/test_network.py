@@ -1,5 +1,7 @@
 """Layers and encoders against loops, finite differences and the stored step of the reference."""
 
+from itertools import pairwise
+
 import gradcheck
 import naive_network as naive
 import numpy as np
@@ -27,6 +29,14 @@ ENCODERS = {
 }
 # rows P, inputs C, outputs D
 DENSE = [(5, 3, 4), (1, 3, 2), (1, 1, 1), (200, 4, 3), (7, 2, 1)]
+# frames R, bins K, taps, widths of the layers
+BINS = [
+    (3, 12, 5, (2, 4, 3)),
+    (1, 7, 3, (1,)),
+    (2, 3, 15, (3, 1)),
+    (1, 1, 5, (2, 2)),
+    (70, 4, 1, (2, 3)),
+]
 # frames R, bins K, channels C and D, taps
 CONV = [(3, 12, 2, 4, 5), (1, 7, 1, 1, 3), (2, 3, 1, 3, 15), (1, 1, 2, 1, 5), (70, 4, 3, 2, 1)]
 
@@ -92,6 +102,41 @@ def test_convolution(shape, slope, rng):
     )
 
 
+@pytest.mark.parametrize("shape", BINS)
+def test_layers_over_bins(shape, rng):
+    R, K, taps, widths = shape
+    x = rng.standard_normal((R, K))
+    sizes = [(taps, 1, widths[0]), *pairwise(widths)]
+    layers = [(rng.standard_normal(size), rng.standard_normal(size[-1])) for size in sizes]
+    weights = np.concatenate([array.ravel() for layer in layers for array in layer])
+    z, last = nn.bins_forward(x, weights, widths, taps, 0.3)
+    for r in range(R):
+        rows = [naive.convolution(x[r][:, None], *layers[0], 0.3)]
+        for layer in layers[1:]:
+            rows.append(naive.dense(rows[-1], *layer, 0.3))
+        found = np.vstack([z[r], last[r]]).T
+        np.testing.assert_allclose(found, np.hstack(rows), rtol=1e-12, atol=1e-13)
+    d_last, d_weights = rng.standard_normal(last.shape), np.ones(len(weights))
+    nn.bins_backward(d_last, x, z, last, weights, d_weights, widths, taps, 0.3)
+    gradcheck.check_elements(
+        lambda weights: nn.bins_forward(x, weights, widths, taps, 0.3)[1],
+        (weights,),
+        (d_weights - 1,),  # it was added
+        d_last,
+        tolerance=1e-8,
+    )
+
+
+@pytest.mark.parametrize("rows", [1, 3, 50])
+def test_products(rows, rng):
+    x, y, matrix = (rng.standard_normal(s) for s in ((rows, 5), (rows, 3), (5, 4)))
+    np.testing.assert_allclose(nn.product(x, matrix), x @ matrix, rtol=1e-13)
+    np.testing.assert_allclose(nn.product(y, matrix[:3].copy()), y @ matrix[:3], rtol=1e-13)
+    across = np.ascontiguousarray(matrix.T).T  # as the transposed head comes
+    np.testing.assert_allclose(nn.product(x, across), x @ matrix, rtol=1e-13)
+    np.testing.assert_allclose(nn.outer_product(x, y), x.T @ y, rtol=1e-13, atol=1e-15)
+
+
 @pytest.mark.parametrize("shape", [(1, 4, 4), (3, 4, 4), (1, 12, 4), (2, 3, 7), (1, 1, 1)])
 def test_toeplitz(shape, rng):
     D, inputs, outputs = shape
@@ -124,15 +169,13 @@ def test_gradients_of_parameters_are_added(rng):
 
 
 def test_a_gradient_that_is_not_wanted_changes_no_other(rng):
-    x, weight = rng.standard_normal((2, 9, 3)), rng.standard_normal((5, 3, 4))
-    y = rng.standard_normal((2, 9, 4))
+    x, weight, y = (rng.standard_normal(s) for s in ((9, 3), (3, 4), (9, 4)))
 
     def gradients(wanted):
-        conv, dense = [np.zeros_like(weight), np.zeros(4)], [np.zeros((3, 4)), np.zeros(4)]
-        d_x = nn.conv_backward(y.copy(), x, y, weight, *conv, 0.3, wanted=wanted)
-        d_row = nn.dense_backward(y[0].copy(), x[0], y[0], weight[0], *dense, 0.3, wanted=wanted)
-        assert (d_x is not None, d_row is not None) == (wanted, wanted)
-        return conv + dense
+        dense = [np.zeros((3, 4)), np.zeros(4)]
+        d_x = nn.dense_backward(y.copy(), x, y, weight, *dense, 0.3, wanted=wanted)
+        assert (d_x is not None) == wanted
+        return dense
 
     assert all(map(np.array_equal, gradients(True), gradients(False)))
 
@@ -457,14 +500,16 @@ def test_read_head_starts_with_the_magnitudes_themselves(rng):
 
 @pytest.mark.parametrize("f0_hz", [110.0, 442.0, 1000.0])
 def test_level_head_starts_with_the_level_of_a_sine_falling_by_the_tilt(f0_hz):
-    encoder = SharedEncoder(amplitudes="level", tilt=0.3)
+    encoder = SharedEncoder(amplitudes="level", start=0.45, tilt=0.3)
     parameters = encoder.init(0, np.float64)
     parameters["amplitude.1.weight"][...] = 0
     sine = 0.2 * np.sin(2 * np.pi * f0_hz * np.arange(32000) / 16000)
     middle = Frames()(sine)[60:65].astype(np.float64)
     _, amplitudes, _ = encoder.forward(parameters, middle)
-    np.testing.assert_allclose(amplitudes[:, 0], 0.2, rtol=0.01)
-    factors = np.array([naive.amplitude(1.05 - 0.3 * h) for h in range(20)])
+    np.testing.assert_allclose(amplitudes[:, 0], 0.45 * 0.2, rtol=0.01)
+    first = parameters["amplitude.1.bias"][0]
+    assert naive.amplitude(first) == pytest.approx(0.45)
+    factors = np.array([naive.amplitude(first - 0.3 * h) for h in range(20)])
     np.testing.assert_allclose(amplitudes / amplitudes[:, :1], [factors / factors[0]] * 5)
 
 
@@ -513,6 +558,8 @@ def test_a_seed_says_all(name):
             lambda: SharedEncoder(amplitudes="none"),
             "amplitudes must be one of 'read', 'level', 'linear', got 'none'",
         ),
+        (lambda: SharedEncoder(start=0), "start must be above 0, got 0"),
+        (lambda: SharedEncoder(start=2), "start must be below 2, got 2"),
         (lambda: SharedEncoder(tilt=np.inf), "tilt must be finite, got inf"),
         (lambda: DenseEncoder(widths=(9, 0)), "widths must be at least 1, got 0"),
         (lambda: PaperEncoder(channels=0), "channels must be at least 1, got 0"),

@@ -45,6 +45,16 @@ def test_gradient_of_one_loss(name, batch, rng):
     check(value_of(descended, 0), batch, gradients, rng, step=1e-6, tolerance=1e-3)
 
 
+def test_no_frame_pulls_harder_than_its_share(batch):
+    _, free, amplitudes = Joint(preset("LIN"), GRID)(0, 100, *batch)
+    _, d_f0_hz, d_amplitudes = Joint(preset("LIN"), GRID, clip=0.5)(0, 100, *batch)
+    assert np.array_equal(d_amplitudes, amplitudes)
+    before, pull = np.abs(free * batch[1]), np.abs(d_f0_hz * batch[1])
+    limit = np.median(before)
+    np.testing.assert_allclose(pull, np.minimum(before, limit), rtol=1e-12)
+    assert pull.max() < 0.9 * before.max() and np.array_equal(np.sign(d_f0_hz), np.sign(free))
+
+
 def test_gradient_of_the_guide_is_that_of_f0_alone(batch, rng):
     guided = Guided(GRID, amplitudes_from=1.0)
     value, d_f0_hz, d_amplitudes = guided(0, 100, *batch)

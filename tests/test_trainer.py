@@ -105,6 +105,8 @@ def step_of(path):
         ({"patience": -1}, "patience must be at least 0, got -1"),
         ({"learning_rate": 0}, "learning_rate must be above 0, got 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be finite, got nan"),
+        ({"clip": 0}, "clip must be above 0, got 0"),
+        ({"clip": 1.5}, "clip must be 1 or less, got 1.5"),
         ({"l2": -1}, "l2 must be at least 0, got -1"),
     ],
 )
@@ -669,6 +671,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(folder, parts):
 OTHER = {
     "objective": "LIN",
     "refine": False,
+    "clip": 0.5,
     "encoder": TINY | {"channels": 5},
     "frames": {"hop_length": 512},
     "seed": 1,

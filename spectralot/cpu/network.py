@@ -42,6 +42,123 @@ def leaky_backward(y, slope, d_y, sums):
 
 
 @njit(parallel=True, cache=True, nogil=True)
+def product(x, matrix, y, pieces):
+    """y = x matrix, a piece of the rows at a time: BLAS's own threads would disturb these."""
+    R = x.shape[0]
+    for piece in prange(pieces):
+        low, high = piece * R // pieces, (piece + 1) * R // pieces
+        np.dot(x[low:high], matrix, y[low:high])
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def outer_product(x, y, sums):
+    """sums (pieces,I,J), to be added up to the transposed x (R,I) times y (R,J)."""
+    R, pieces = x.shape[0], sums.shape[0]
+    for piece in prange(pieces):
+        low, high = piece * R // pieces, (piece + 1) * R // pieces
+        np.dot(x[low:high].T, y[low:high], sums[piece])
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def bins_forward(x, weights, widths, taps, slope, z, last):
+    """A convolution over bins, then dense layers for each bin, all with leaky ReLU (eqs. 3, 5).
+
+    x (R,K); weights and biases of all layers in one row; widths (L,). The last layer's output goes
+    to last (R,D,K), those of the others, one after the other, to z (R,sum(widths[:-1]),K). Bins
+    last: every inner loop runs along a row that is in the cache.
+    """
+    R, K = x.shape
+    half, final = taps // 2, widths.shape[0] - 1
+    for r in prange(R):
+        C = widths[0]
+        for c in range(C):
+            y = z[r, c] if final > 0 else last[r, c]
+            y[:] = weights[taps * C + c]
+            for tap in range(taps):
+                shift = tap - half
+                low, high = max(0, -shift), max(0, min(K, K - shift))
+                near, here = x[r, low + shift : high + shift], y[low:high]
+                weight = weights[tap * C + c]
+                for k in range(here.shape[0]):
+                    here[k] += weight * near[k]
+            for k in range(K):
+                y[k] = y[k] if y[k] > 0 else slope * y[k]
+        at, first = (taps + 1) * C, 0
+        for layer in range(1, final + 1):
+            D = widths[layer]
+            for d in range(D):
+                y = z[r, first + C + d] if layer < final else last[r, d]
+                y[:] = weights[at + C * D + d]
+                for c in range(C):
+                    weight, before = weights[at + c * D + d], z[r, first + c]
+                    for k in range(K):
+                        y[k] += weight * before[k]
+                for k in range(K):
+                    y[k] = y[k] if y[k] > 0 else slope * y[k]
+            at, first, C = at + (C + 1) * D, first + C, D
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def bins_backward(x, weights, widths, taps, slope, z, last, d_last, sums):
+    """Gradient of weights and biases (eqs. 4, 6): sums (parts,n), to be added up.
+
+    d_last (R,D,K) is that of the last layer's output. Products are summed over frames bin by bin,
+    and over bins only at the end, by halves.
+    """
+    R, K = x.shape
+    n, widest, half, final = weights.shape[0], widths.max(), taps // 2, widths.shape[0] - 1
+    parts = sums.shape[0]
+    for part in prange(parts):
+        g, g_before = np.empty((widest, K), x.dtype), np.empty((widest, K), x.dtype)
+        total = np.zeros((n, K), x.dtype)
+        for r in range(part * R // parts, (part + 1) * R // parts):
+            at, first = n, z.shape[1]
+            g[: d_last.shape[1]] = d_last[r]
+            for layer in range(final, -1, -1):
+                D = widths[layer]
+                first -= D if layer < final else 0
+                for d in range(D):
+                    y, out = z[r, first + d] if layer < final else last[r, d], g[d]
+                    for k in range(K):
+                        out[k] = out[k] if y[k] > 0 else slope * out[k]
+                at -= D
+                for d in range(D):
+                    row, out = total[at + d], g[d]
+                    for k in range(K):
+                        row[k] += out[k]
+                if layer == 0:
+                    break
+                C = widths[layer - 1]
+                at -= C * D
+                for c in range(C):
+                    before, d_before = z[r, first - C + c], g_before[c]
+                    d_before[:] = 0
+                    for d in range(D):
+                        weight, out, row = weights[at + c * D + d], g[d], total[at + c * D + d]
+                        for k in range(K):
+                            d_before[k] += weight * out[k]
+                            row[k] += before[k] * out[k]
+                g, g_before = g_before, g
+            C = widths[0]
+            for c in range(C):
+                for tap in range(taps):
+                    shift = tap - half
+                    low, high = max(0, -shift), max(0, min(K, K - shift))
+                    near, here = x[r, low + shift : high + shift], g[c, low:high]
+                    row = total[tap * C + c]
+                    for k in range(here.shape[0]):
+                        row[k] += near[k] * here[k]
+        for i in range(n):
+            row, length = total[i], K
+            while length > 1:
+                kept = (length + 1) // 2
+                for k in range(length - kept):
+                    row[k] += row[kept + k]
+                length = kept
+            sums[part, i] = row[0]
+
+
+@njit(parallel=True, cache=True, nogil=True)
 def normalize(x, power, y):
     """Each row to a power, over its root mean square (eq. 1)."""
     R, K = x.shape

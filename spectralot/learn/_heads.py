@@ -55,8 +55,10 @@ class FactorHead:
     magnitudes at the harmonics of f0 (`read`), or the level of the frame.
     """
 
-    def __init__(self, n_bins, n_harmonics, bins_per_octave, hidden, power, read, tilt):
-        self.n_bins, self.power, self._reads, self._tilt = n_bins, power, read, tilt
+    def __init__(self, n_bins, n_harmonics, bins_per_octave, hidden, power, read, start, tilt):
+        self.n_bins, self.power, self._reads = n_bins, power, read
+        first = (start / 2) ** (1 / np.log(10))  # the sigmoid of eq. 11
+        self._biases = np.log(first / (1 - first)) - tilt * np.arange(n_harmonics)
         self._harmonics = bins_per_octave * np.log2(np.arange(1.0, n_harmonics + 1))
         self._around = np.arange(-BELOW, np.ceil(self._harmonics[-1]) + ABOVE + 1)
         self.shapes = {
@@ -69,8 +71,7 @@ class FactorHead:
     def start(self, parameters, rng):
         nn.uniform(rng, parameters["amplitude.0.weight"], 1.0)
         nn.uniform(rng, parameters["amplitude.1.weight"], 0.1)
-        bias = parameters["amplitude.1.bias"]
-        bias[...] = 1.05 - self._tilt * np.arange(len(bias))  # the first factor is about 1
+        parameters["amplitude.1.bias"][...] = self._biases
 
     def forward(self, parameters, z, x, bins):
         R = len(x)

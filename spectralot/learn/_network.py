@@ -1,16 +1,19 @@
-"""Layers as forward/backward pairs, channels last (equations: docs/derivations/network.md).
+"""Layers as forward/backward pairs (equations: docs/derivations/network.md).
 
-Names: R frames, K bins, C channels, P = R * K. Products are BLAS's, through NumPy; the rest is
-compiled. Gradients of parameters are added to what is there, those of inputs are new arrays.
+Names: R frames, K bins, C channels, P = R * K. Products are BLAS's; the rest is compiled. Gradients
+of parameters are added to what is there, those of inputs are new arrays.
 """
 
 from functools import lru_cache
 
 import numpy as np
+import scipy.linalg  # noqa: F401  (whose BLAS Numba calls; it must be there to be limited)
+from threadpoolctl import ThreadpoolController
 
 from ..cpu import network as cpu
 
 PARTS = 64  # of a sum over rows: a fixed number, so results do not depend on threads
+PIECES = 4  # of a large product, for the same reason
 
 
 class Parameters:
@@ -28,7 +31,9 @@ class Parameters:
         self.shapes = dict(shapes)
         sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
         self.flat = np.zeros(sum(sizes), dtype)
-        pieces = np.split(self.flat, np.cumsum(sizes)[:-1])
+        ends = np.cumsum(sizes)
+        self._starts = dict(zip(self.shapes, ends - sizes, strict=True))
+        pieces = np.split(self.flat, ends[:-1])
         self._views = {
             name: piece.reshape(shape)
             for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
@@ -37,6 +42,10 @@ class Parameters:
     def __getitem__(self, name):
         return self._views[name]
 
+    def before(self, name):
+        """All that lies before this one in the vector, a view."""
+        return self.flat[: self._starts[name]]
+
     def items(self):
         """Pairs of name and array."""
         return self._views.items()
@@ -44,6 +53,30 @@ class Parameters:
     def like(self):
         """Zeros of the same names, shapes and dtype."""
         return Parameters(self.shapes, self.flat.dtype)
+
+
+@lru_cache
+def _blas():
+    return ThreadpoolController()
+
+
+def one_blas_thread():
+    """While it is entered, BLAS does not call up threads of its own."""
+    return _blas().limit(limits=1, user_api="blas")
+
+
+def product(x, matrix):
+    """x @ matrix for x (R,I)."""
+    y = np.empty((len(x), matrix.shape[1]), x.dtype)
+    cpu.product(x, matrix, y, PIECES)
+    return y
+
+
+def outer_product(x, y):
+    """x.T @ y for x (R,I) and y (R,J)."""
+    sums = np.empty((PIECES, x.shape[1], y.shape[1]), x.dtype)
+    cpu.outer_product(x, y, sums)
+    return sums.sum(axis=0)
 
 
 def uniform(rng, array, gain):
@@ -103,8 +136,8 @@ def conv_forward(x, weight, bias, slope=1.0):
     return y
 
 
-def conv_backward(d_y, x, y, weight, d_weight, d_bias, slope=1.0, wanted=True):
-    """Gradient of x, if it is wanted (eq. 6); d_y is used up."""
+def conv_backward(d_y, x, y, weight, d_weight, d_bias, slope=1.0):
+    """Gradient of x (eq. 6); d_y is used up."""
     R, K, C = x.shape
     taps, _, D = weight.shape
     d_y = np.ascontiguousarray(d_y)  # so that what follows is a view
@@ -115,10 +148,27 @@ def conv_backward(d_y, x, y, weight, d_weight, d_bias, slope=1.0, wanted=True):
     for windows, rows in _windows(_padded(x, taps), wide.reshape(-1, D), taps):
         sums += windows.T @ rows
     d_weight += sums.reshape(weight.shape)
-    if not wanted:
-        return None
     turned = np.ascontiguousarray(weight[::-1].transpose(0, 2, 1))
     return conv_forward(d_y, turned, np.zeros(C, x.dtype))
+
+
+def bins_forward(x, weights, widths, taps, slope):
+    """A convolution over bins and dense layers for each bin (eqs. 3, 5), x (R,K), one channel in.
+
+    weights: those of all layers, each with its bias behind it. Gives the outputs, bins last, of all
+    layers but one and of the last, (R,sum(widths[:-1]),K) and (R,widths[-1],K).
+    """
+    z, last = (np.empty((len(x), n, x.shape[1]), x.dtype) for n in (sum(widths[:-1]), widths[-1]))
+    cpu.bins_forward(x, weights, np.array(widths), taps, x.dtype.type(slope), z, last)
+    return z, last
+
+
+def bins_backward(d_last, x, z, last, weights, d_weights, widths, taps, slope):
+    """Gradient of the weights and biases, given that of the last layer's output."""
+    sums = np.empty((PARTS, len(weights)), x.dtype)
+    slope = x.dtype.type(slope)
+    cpu.bins_backward(x, weights, np.array(widths), taps, slope, z, last, d_last, sums)
+    d_weights += sums.sum(axis=0)
 
 
 def _padded(x, taps):
@@ -140,7 +190,7 @@ def _windows(padded, rows, taps):
 
 
 def toeplitz(kernel, n_outputs):
-    """Matrix (I*D,J) with the entry kernel[d, i - j + J - 1] in row i * D + d (eq. 7).
+    """Matrix (D*I,J) with the entry kernel[d, i - j + J - 1] in row d * I + i (eq. 7).
 
     kernel (D,I+J-1): one for each of D channels of I inputs, to J = n_outputs.
     """
@@ -158,5 +208,5 @@ def toeplitz_backward(d_matrix, d_kernel):
 def _places(D, taps, J):
     """Where each entry of the matrix stands in the kernel (D,taps)."""
     inputs = taps - J + 1
-    i, d, j = np.arange(inputs)[:, None, None], np.arange(D)[:, None], np.arange(J)
-    return (d * taps + i - j + J - 1).reshape(inputs * D, J)
+    d, i, j = np.arange(D)[:, None, None], np.arange(inputs)[:, None], np.arange(J)
+    return (d * taps + i - j + J - 1).reshape(D * inputs, J)

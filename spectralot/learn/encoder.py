@@ -103,11 +103,12 @@ class Encoder:
         saved : tuple
             For `backward`.
         """
-        z, logits, trunk = self._trunk(parameters, features, rng)
-        p, bins = np.empty_like(logits), np.empty(len(logits))
-        cpu.expected_position_forward(logits, self.temperature, p, bins)
-        f0_hz = self.fmin * 2 ** (bins / self.bins_per_octave)
-        amplitudes, head = self._head.forward(parameters, z, features, bins)
+        with nn.one_blas_thread():
+            z, logits, trunk = self._trunk(parameters, features, rng)
+            p, bins = np.empty_like(logits), np.empty(len(logits))
+            cpu.expected_position_forward(logits, self.temperature, p, bins)
+            f0_hz = self.fmin * 2 ** (bins / self.bins_per_octave)
+            amplitudes, head = self._head.forward(parameters, z, features, bins)
         return f0_hz, amplitudes, (trunk, p, bins, f0_hz, head)
 
     def backward(self, parameters, gradient, d_f0_hz, d_amplitudes, saved, *, steering=1.0):
@@ -130,11 +131,12 @@ class Encoder:
             f0 learns from that; 1 is the gradient.
         """
         trunk, p, bins, f0_hz, head = saved
-        d_z, d_bins = self._head.backward(parameters, gradient, d_amplitudes, head)
-        d_bins = d_f0_hz * f0_hz * (np.log(2) / self.bins_per_octave) + steering * d_bins
-        d_logits = np.empty_like(p)
-        cpu.expected_position_backward(p, bins, self.temperature, d_bins, d_logits)
-        self._trunk_backward(parameters, gradient, d_z, d_logits, trunk)
+        with nn.one_blas_thread():
+            d_z, d_bins = self._head.backward(parameters, gradient, d_amplitudes, head)
+            d_bins = d_f0_hz * f0_hz * (np.log(2) / self.bins_per_octave) + steering * d_bins
+            d_logits = np.empty_like(p)
+            cpu.expected_position_backward(p, bins, self.temperature, d_bins, d_logits)
+            self._trunk_backward(parameters, gradient, d_z, d_logits, trunk)
 
 
 class SharedEncoder(Encoder):
@@ -161,6 +163,8 @@ class SharedEncoder(Encoder):
         frame times such factors; or a linear map of all bins, as in the paper.
     hidden : int
         Width of that MLP's hidden layer.
+    start : float
+        The first harmonic's factor starts here, below 2.
     tilt : float
         Each harmonic's factor starts lower than the one before by this much, before the sigmoid.
 
@@ -201,6 +205,7 @@ class SharedEncoder(Encoder):
         power=0.5,
         amplitudes="read",
         hidden=64,
+        start=1.0,
         tilt=0.0,
     ):
         super().__init__(n_bins, n_harmonics, fmin, bins_per_octave, temperature)
@@ -213,9 +218,12 @@ class SharedEncoder(Encoder):
             self._head = LinearHead(n_bins * out_channels, n_harmonics)
         else:
             hidden = checks.integer("hidden", hidden, 1)
+            start, tilt = checks.number("start", start, above=0), checks.number("tilt", tilt)
+            if start >= 2:
+                raise ParameterError(f"start must be below 2, got {start:g}")
             self._head = FactorHead(
                 n_bins, n_harmonics, bins_per_octave, hidden, self.power, amplitudes == "read",
-                checks.number("tilt", tilt),
+                start, tilt,
             )  # fmt: skip
 
     @property
@@ -232,32 +240,19 @@ class SharedEncoder(Encoder):
 
     def _trunk(self, parameters, features, rng):
         R, K = features.shape
-        x = nn.normalize(features, self.power)[:, :, None]
-        y = nn.conv_forward(x, parameters["conv.weight"], parameters["conv.bias"], SLOPE)
-        z = [y.reshape(R * K, -1)]
-        for i in range(len(self._widths) - 1):
-            weight, bias = parameters[f"bin.{i}.weight"], parameters[f"bin.{i}.bias"]
-            z.append(nn.dense_forward(z[-1], weight, bias, SLOPE))
-        last = z[-1].reshape(R, -1)
-        matrix = nn.toeplitz(parameters["pitch.kernel"], K)
-        return last, last @ matrix, (x, y, z, matrix)
+        x = nn.normalize(features, self.power)
+        z, last = nn.bins_forward(x, parameters.before("pitch.kernel"), self._widths, TAPS, SLOPE)
+        matrix, flat = nn.toeplitz(parameters["pitch.kernel"], K), last.reshape(R, -1)
+        return flat, nn.product(flat, matrix), (x, z, last, matrix)
 
     def _trunk_backward(self, parameters, gradient, d_z, d_logits, saved):
-        x, y, z, matrix = saved
-        R, K, _ = x.shape
-        nn.toeplitz_backward(z[-1].reshape(R, -1).T @ d_logits, gradient["pitch.kernel"])
-        from_pitch = d_logits @ matrix.T
-        d_z = from_pitch if d_z is None else d_z + from_pitch
-        d_z = d_z.reshape(R * K, -1)
-        for i in reversed(range(len(self._widths) - 1)):
-            d_z = nn.dense_backward(
-                d_z, z[i], z[i + 1], parameters[f"bin.{i}.weight"],
-                gradient[f"bin.{i}.weight"], gradient[f"bin.{i}.bias"], SLOPE,
-            )  # fmt: skip
-        nn.conv_backward(
-            d_z.reshape(y.shape), x, y, parameters["conv.weight"], gradient["conv.weight"],
-            gradient["conv.bias"], SLOPE, wanted=False,
-        )  # fmt: skip
+        x, z, last, matrix = saved
+        d_matrix = nn.outer_product(last.reshape(len(x), -1), d_logits)
+        nn.toeplitz_backward(d_matrix, gradient["pitch.kernel"])
+        from_pitch = nn.product(d_logits, matrix.T)
+        d_last = (from_pitch if d_z is None else d_z + from_pitch).reshape(last.shape)
+        weights, d_weights = (part.before("pitch.kernel") for part in (parameters, gradient))
+        nn.bins_backward(d_last, x, z, last, weights, d_weights, self._widths, TAPS, SLOPE)
 
 
 class DenseEncoder(Encoder):
@@ -404,13 +399,13 @@ class PaperEncoder(Encoder):
             z.append(nn.dense_forward(z[-1], weight, bias, 1.0 if i == last else SLOPE))
         flat = np.ascontiguousarray(z[-1].reshape(R, K, -1).transpose(0, 2, 1)).reshape(R, -1)
         matrix = nn.toeplitz(parameters["pitch.kernel"], K)
-        return flat, flat @ matrix, (normal, x, y, more, z, kept, flat, matrix)
+        return flat, nn.product(flat, matrix), (normal, x, y, more, z, kept, flat, matrix)
 
     def _trunk_backward(self, parameters, gradient, d_z, d_logits, saved):
         normal, x, y, more, z, kept, flat, matrix = saved
         R, K = normal.shape
-        nn.toeplitz_backward(flat.T @ d_logits, gradient["pitch.kernel"])
-        d_z = d_z + d_logits @ matrix.T
+        nn.toeplitz_backward(nn.outer_product(flat, d_logits), gradient["pitch.kernel"])
+        d_z = d_z + nn.product(d_logits, matrix.T)
         d_z = np.ascontiguousarray(d_z.reshape(R, -1, K).transpose(0, 2, 1)).reshape(R * K, -1)
         last = len(self._widths) - 2
         for i in reversed(range(last + 1)):

@@ -61,10 +61,12 @@ def experiment(name, encoder="shared"):
     if name in RECIPES:
         return TrainConfig(), RECIPES[name]
     if encoder == "shared":
-        # amplitudes start in the first harmonic, and do not know the harmonics' magnitudes
-        kind = {"kind": "shared", "amplitudes": "level", "tilt": 1.0, "temperature": 0.3}
-        config = TrainConfig(objective=name, encoder=kind, steps=5000, learning_rate=1e-3)
-        return replace(config, validate_every=500), None
+        # amplitudes do not know the harmonics' magnitudes, and start alike and too loud in all:
+        # what is missing would be looked for at the top, far away
+        kind = {"kind": "shared", "amplitudes": "level", "start": 0.45, "temperature": 0.3}
+        kind |= {"channels": 16, "layers": 3, "out_channels": 2}
+        config = TrainConfig(objective=name, encoder=kind, steps=2000, learning_rate=1e-3)
+        return replace(config, clip=0.5, warmup=0, validate_every=500), None
     config = TrainConfig(objective=name, encoder={"kind": encoder}, frames={"calibrated": False})
     return replace(
         config, steps=25000, batch_size=64, learning_rate=1e-4, schedule="constant", warmup=0,

@@ -25,6 +25,10 @@ class Joint:
         As from `spectralot.preset`.
     grid : dict
         "sample_rate" in Hz and "hop_length" in samples: frame t stands at ``t * hop_length``.
+    clip : float
+        No frame pulls its f0 harder, per octave, than this share of the batch's frames do. Where a
+        loss is rugged, a few steep frames outweigh all others, and half of them are wrong; at 0.5
+        most frames have one vote each. 1: no limit.
 
     Attributes
     ----------
@@ -34,8 +38,8 @@ class Joint:
 
     steering = 1.0
 
-    def __init__(self, loss, grid):
-        self._loss, self._grid = loss, grid
+    def __init__(self, loss, grid, clip=1.0):
+        self._loss, self._grid, self._clip = loss, grid, clip
 
     def __call__(self, step, n_steps, audio, f0_hz, amplitudes):
         """Value and gradients of one batch.
@@ -57,7 +61,12 @@ class Joint:
         d_f0_hz : ndarray, shape (B, T)
         d_amplitudes : ndarray, shape (B, T, H)
         """
-        return _descend(self._loss, self._grid, audio, f0_hz, amplitudes)
+        value, d_f0, d_amplitudes = _descend(self._loss, self._grid, audio, f0_hz, amplitudes)
+        if self._clip < 1:
+            pull = d_f0 * f0_hz
+            limit = np.quantile(np.abs(pull), self._clip)
+            d_f0 = np.clip(pull, -limit, limit) / f0_hz
+        return value, d_f0, d_amplitudes
 
 
 class Guided:
@@ -157,7 +166,7 @@ def _descend(loss, grid, audio, f0_hz, amplitudes):
     return value, d_f0_hz, d_amplitudes
 
 
-def objective(name, grid, *, refine=True):
+def objective(name, grid, *, refine=True, clip=1.0):
     """The objective of this name.
 
     Parameters
@@ -168,6 +177,8 @@ def objective(name, grid, *, refine=True):
         As of `Joint`.
     refine : bool
         Whether the second half of "guided" refines f0.
+    clip : float
+        As of `Joint`; "guided" needs none.
 
     Returns
     -------
@@ -181,4 +192,4 @@ def objective(name, grid, *, refine=True):
     checks.one_of("objective", name, OBJECTIVES)
     if name == "guided":
         return Guided(grid) if refine else Guided(grid, refine_from=1.0)
-    return Joint(preset(name, grid["sample_rate"]), grid)
+    return Joint(preset(name, grid["sample_rate"]), grid, clip)

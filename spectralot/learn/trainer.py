@@ -40,6 +40,8 @@ class TrainConfig:
     refine : bool
         "guided" lets the vertical loss refine f0 in the second half of the training: finer on clean
         sounds, misleading in noise of many kinds.
+    clip : float
+        Of presets: as of `Joint`, above 0 and up to 1, no limit.
     encoder : dict
         As for `HarmonicModel`.
     frames : dict
@@ -71,6 +73,7 @@ class TrainConfig:
 
     objective: str = "guided"
     refine: bool = True
+    clip: float = 1.0
     encoder: dict = field(default_factory=lambda: {"kind": "shared"})
     frames: dict = field(default_factory=dict)
     seed: int = 0
@@ -93,6 +96,8 @@ class TrainConfig:
             ("patience", 0),
         ):  # fmt: skip
             checks.integer(name, getattr(self, name), minimum)
+        if checks.number("clip", self.clip, above=0) > 1:
+            raise ParameterError(f"clip must be 1 or less, got {self.clip:g}")
         checks.number("learning_rate", self.learning_rate, above=0)
         checks.number("l2", self.l2, minimum=0)
 
@@ -217,7 +222,9 @@ class _Run:
         self.gradient = self.parameters.like()
         self.adam = Adam(self.parameters.flat.shape, beta2=0.999, eps=1e-8)
         transform = self.model.frames.transform
-        self.objective = objective(config.objective, self.model.frames.grid, refine=config.refine)
+        self.objective = objective(
+            config.objective, self.model.frames.grid, refine=config.refine, clip=config.clip
+        )
         self.audio = training.audio
         self.n_frames = training.audio.shape[1] // transform.hop_length
         if len(training) < config.batch_size:
