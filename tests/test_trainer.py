@@ -222,6 +222,29 @@ def test_the_three_parts_are_disjoint_complete_and_seeded(n_sounds):
     assert Sounds(sounds.audio).split()[0].f0_hz is None
 
 
+@pytest.mark.parametrize("n_recordings", [3, 10, 40])
+def test_no_recording_is_in_two_parts_if_there_are_ten(n_recordings, rng):
+    recording = np.repeat(np.arange(n_recordings) * 3, rng.integers(1, 9, n_recordings))
+    sounds = Sounds(np.arange(len(recording))[:, None], recording=recording)
+    parts = sounds.split()
+    found = np.concatenate([part.audio[:, 0] for part in parts])
+    assert sorted(found) == list(range(len(recording))) and all(map(len, parts))
+    for part in parts:
+        assert np.array_equal(part.recording, recording[part.audio[:, 0]])
+    shared = sum(len(set(part.recording)) for part in parts) - n_recordings
+    assert (shared == 0) == (n_recordings >= 10)
+    if n_recordings == 40:
+        assert [len(part) / len(sounds) for part in parts] == pytest.approx(
+            [0.7, 0.2, 0.1], abs=0.06
+        )
+
+
+def test_one_long_recording_among_short_ones_is_shared():
+    recording = np.repeat(np.arange(12), [200] + 11 * [1])
+    parts = Sounds(np.zeros((211, 1)), recording=recording).split()
+    assert [len(part) for part in parts] == [148, 42, 21]
+
+
 def harmonics_of(sound, f0_hz):
     """Amplitudes of eight harmonics whose phase is 0 before the first sample; and the rest."""
     angles = 2 * np.pi * f0_hz / RATE * np.arange(1, len(sound) + 1)[:, None] * np.arange(1, 9)

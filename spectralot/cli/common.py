@@ -196,10 +196,13 @@ class ChosenSounds:
                     self.failed = True
                     say(with_name(file, error), err=True)
             show(len(recordings), "reading")
-        n_files, slices = len(slices), np.concatenate(slices) if slices else ()
+        n_files = len(slices)
+        recording = np.repeat(np.arange(n_files), [len(cut) for cut in slices])
+        slices = np.concatenate(slices) if slices else ()
         if len(slices) < 10:
             if n_files:
                 rule = f"recordings must hold 10 slices of 4096 samples at {sample_rate:g} Hz"
                 say(f"{rule} that are not silent, got {len(slices)}", err=True)
             sys.exit(1)
-        return Sounds(slices), f"{len(slices)} slices of {n_files} recording(s)"
+        sounds = Sounds(slices, recording=recording)
+        return sounds, f"{len(slices)} slices of {n_files} recording(s)"

@@ -28,21 +28,27 @@ class Sounds:
         Their f0, which is used to judge and never to learn; 0: not judged.
     clean : ndarray, shape (B, N), or None
         The same sounds without noise, if there is some; to judge, too.
+    recording : ndarray, shape (B,), int, or None
+        Number of the recording that each was cut from.
     """
 
     audio: np.ndarray
     f0_hz: np.ndarray | None = None
     clean: np.ndarray | None = None
+    recording: np.ndarray | None = None
 
     def __len__(self):
         return len(self.audio)
 
     def __getitem__(self, index):
-        arrays = (self.audio, self.f0_hz, self.clean)
+        arrays = (self.audio, self.f0_hz, self.clean, self.recording)
         return Sounds(*(None if array is None else array[index] for array in arrays))
 
     def split(self, seed=0):
-        """Training, validation and test part: 70, 20 and 10 %, disjoint, in random order.
+        """Training, validation and test part: 70, 20 and 10 %, disjoint, chosen at random.
+
+        Slices of one recording are much alike. Of ten recordings or more none is in two parts,
+        which then have about these sizes.
 
         Parameters
         ----------
@@ -54,8 +60,17 @@ class Sounds:
         tuple of Sounds
             Three parts.
         """
-        order = np.random.default_rng([seed, 11]).permutation(len(self))
         ends = np.cumsum([round(share * len(self)) for share in SPLIT])
+        if self.recording is not None and len(np.unique(self.recording)) >= 10:
+            _, of, sizes = np.unique(self.recording, return_inverse=True, return_counts=True)
+            order = np.random.default_rng([seed, 11]).permutation(len(sizes))
+            middles = np.cumsum(sizes[order]) - sizes[order] / 2
+            part = np.empty(len(sizes), int)
+            part[order] = np.searchsorted(ends, middles)
+            parts = [np.flatnonzero(part[of] == i) for i in range(3)]
+            if all(map(len, parts)):
+                return tuple(self[part] for part in parts)
+        order = np.random.default_rng([seed, 11]).permutation(len(self))
         return tuple(self[np.sort(part)] for part in np.split(order, ends))
 
 
@@ -247,4 +262,5 @@ def recorded_sounds(files, *, n_samples=4096, sample_rate=16000, silence_db=-40.
             f"files must hold {n_samples} samples at {sample_rate:g} Hz that are not silent, "
             f"got none in {len(slices)} file(s)"
         )
-    return Sounds(np.concatenate(slices).astype(np.float32))
+    recording = np.repeat(np.arange(len(slices)), [len(cut) for cut in slices])
+    return Sounds(np.concatenate(slices).astype(np.float32), recording=recording)
