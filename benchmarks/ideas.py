@@ -1,7 +1,8 @@
 """What each idea does alone for learning f0 without labels: ``python -m benchmarks.ideas``.
 
-The base is one loss of everything, SOT-2048, with amplitudes as factors of the frame's level and a
-constant learning rate. An idea changes one thing. Runs that are in ideas.json are not repeated.
+The base is one loss of everything, SOT-2048, descended along its whole gradient, with amplitudes as
+factors of the frame's level and a constant learning rate. An idea changes one thing. Runs that are
+in ideas.json are not repeated.
 """
 
 import argparse
@@ -57,9 +58,9 @@ def smooth_envelope(progress, amplitudes):
 class Changed:
     """An objective with a term more, or with other losses as the training goes on."""
 
-    def __init__(self, objective, term=None, losses=None, steering=None):
+    def __init__(self, objective, term=None, losses=None, steering=1.0):
         self._objective, self._term, self._losses = objective, term, losses
-        self.steering = objective.steering if steering is None else steering
+        self.steering = steering
 
     def __call__(self, step, n_steps, audio, f0_hz, amplitudes):
         if self._losses is not None:
@@ -150,7 +151,10 @@ IDEAS = {
     "noise floor subtracted": {"changed": {"losses": without_floor}},
     "from transport to MSS": {"changed": {"losses": from_transport_to_mss}},
     "transport of pitch salience": {"settings": {"objective": "SOT-Pitch"}},
-    "guide, transport of pitch, MSS for amplitudes": {"settings": {"objective": "guided"}},
+    "guide, transport of pitch, MSS for amplitudes": {
+        "settings": {"objective": "guided"},
+        "changed": {"steering": 0.0},
+    },
 }
 
 
@@ -166,8 +170,7 @@ def run_idea(name, seed, steps, n_sounds):
     )
     training, validation, test = paper_sounds(n_sounds).split()
     run = _Run(config, training, validation, None)
-    if "changed" in idea:
-        run.objective = Changed(run.objective, **idea["changed"])
+    run.objective = Changed(run.objective, **idea.get("changed", {}))
     while run.step < steps:
         idea.get("every_step", lambda run: None)(run)
         run.advance()

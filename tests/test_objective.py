@@ -150,7 +150,7 @@ def test_objectives_have_names():
     assert OBJECTIVES[0] == "guided"
     assert isinstance(objective("guided", GRID), Guided)
     assert isinstance(objective("MSS", GRID), Joint)
-    assert objective("guided", GRID).steering == 0 and objective("MSS", GRID).steering == 1
+    assert objective("guided", GRID).steering == 0 and objective("MSS", GRID).steering == 0
     with pytest.raises(ParameterError, match=r"^objective must be one of 'guided', .* got 'L2'$"):
         objective("L2", GRID)
 

@@ -33,10 +33,11 @@ class Joint:
     Attributes
     ----------
     steering : float
-        As `Encoder.backward` wants it.
+        As `Encoder.backward` wants it: f0 does not learn from where amplitudes are read, as in the
+        paper, whose amplitudes do not look at f0.
     """
 
-    steering = 1.0
+    steering = 0.0
 
     def __init__(self, loss, grid, clip=1.0):
         self._loss, self._grid, self._clip = loss, grid, clip
