@@ -108,11 +108,29 @@ def step_of(path):
         ({"clip": 0}, "clip must be above 0, got 0"),
         ({"clip": 1.5}, "clip must be 1 or less, got 1.5"),
         ({"l2": -1}, "l2 must be at least 0, got -1"),
+        ({"gradient_limit": -1}, "gradient_limit must be at least 0, got -1"),
     ],
 )
 def test_settings_out_of_range_are_refused(changed, message):
     with pytest.raises(ParameterError, match=f"^{message}$"):
         TrainConfig(**changed)
+
+
+def test_a_steep_gradient_counts_as_twice_the_last_ones(parts):
+    def lengths(scales, **changed):
+        run = trainer._Run(tiny(**changed), *parts, None)
+        found = []
+        for scale in scales:
+            gradient = np.full(run.parameters.flat.shape, scale, np.float32)
+            run._shorten(gradient)
+            assert np.ptp(gradient) == 0  # the direction stays
+            found.append(float(gradient[0]))
+        return found
+
+    assert lengths([1, 1, 1.9, 0.5]) == pytest.approx([1, 1, 1.9, 0.5])
+    assert lengths([1, 100, 100]) == pytest.approx([1, 2, 2.04], rel=1e-5)
+    assert lengths([0, 100, 1000]) == pytest.approx([0, 100, 200], rel=1e-5)
+    assert lengths([1, 100], gradient_limit=0.0) == pytest.approx([1, 100])
 
 
 def test_the_learning_rate_rises_and_falls():
@@ -704,6 +722,7 @@ OTHER = {
     "schedule": "constant",
     "warmup": 5,
     "l2": 0.0,
+    "gradient_limit": 3.0,
     "validate_every": 4,
     "patience": 1,
 }
@@ -836,7 +855,7 @@ def test_a_damaged_checkpoint_is_one_line(folder, parts, undisturbed, damage):
 
 
 STATE = ("identity", "step", "flat", "mean", "square", "adam_steps", "best", "log", "total",
-         "n_total", "seconds")  # fmt: skip
+         "n_total", "length", "seconds")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", STATE)

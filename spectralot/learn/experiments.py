@@ -70,7 +70,7 @@ def experiment(name, encoder="shared"):
     config = TrainConfig(objective=name, encoder={"kind": encoder}, frames={"calibrated": False})
     return replace(
         config, steps=25000, batch_size=64, learning_rate=1e-4, schedule="constant", warmup=0,
-        validate_every=500,
+        gradient_limit=0.0, validate_every=500,
     ), None  # fmt: skip
 
 

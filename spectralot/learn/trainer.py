@@ -25,7 +25,8 @@ from .objective import OBJECTIVES, objective
 
 __all__ = ["Result", "TrainConfig", "scores", "train"]
 
-FORMAT = 1
+FORMAT = 2
+MEMORY = 0.02  # weight of a new gradient in the mean length of the last ones
 SCHEDULES = ("constant", "cosine")
 
 
@@ -60,6 +61,9 @@ class TrainConfig:
         Steps over which the learning rate rises from 0.
     l2 : float
         This much of the parameters is added to their gradient.
+    gradient_limit : float
+        A gradient counts as at most so many times as long as the last ones were on average: a steep
+        batch can otherwise undo what was learned. 0: no limit.
     validate_every : int
         Steps between validations, which are also where checkpoints are written.
     patience : int
@@ -83,6 +87,7 @@ class TrainConfig:
     schedule: str = "cosine"
     warmup: int = 100
     l2: float = 1e-4
+    gradient_limit: float = 2.0
     validate_every: int = 100
     patience: int = 0
 
@@ -100,6 +105,7 @@ class TrainConfig:
             raise ParameterError(f"clip must be 1 or less, got {self.clip:g}")
         checks.number("learning_rate", self.learning_rate, above=0)
         checks.number("l2", self.l2, minimum=0)
+        checks.number("gradient_limit", self.gradient_limit, minimum=0)
 
     def rate(self, step):
         """Learning rate of a step.
@@ -237,7 +243,7 @@ class _Run:
         self.validation = validation
         self.identity = None if folder is None else _identity(config, training, validation)
         self.features = self.model.frames(training.audio, self.n_frames)
-        self.step, self.best, self.log = 0, None, []
+        self.step, self.best, self.log, self.length = 0, None, [], 0.0
         self.total, self.n_total, self.started = 0.0, 0, time.monotonic()
         self.seconds, self._order = 0.0, None
 
@@ -271,10 +277,20 @@ class _Run:
             parameters, gradient, d_f0.reshape(B * T), d_amplitudes.reshape(B * T, -1), saved,
             steering=self.objective.steering,
         )  # fmt: skip
+        self._shorten(gradient.flat)
         parameters.flat -= self.adam.step(gradient.flat, config.rate(self.step))
         self.step += 1
         self.total += float(value)
         self.n_total += 1
+
+    def _shorten(self, gradient):
+        """Shorten a gradient that is much longer than those before it."""
+        length = np.sqrt(np.square(gradient).sum(dtype=np.float64))
+        limit = self.config.gradient_limit * self.length
+        if 0 < limit < length:
+            gradient *= gradient.dtype.type(limit / length)
+            length = limit
+        self.length += (MEMORY if self.length else 1.0) * (length - self.length)
 
     def validate(self):
         """Add a row to the log; keep the parameters if they are the best."""
@@ -309,7 +325,7 @@ class _Run:
             mean=self.adam.mean, square=self.adam.square, adam_steps=self.adam.n_steps,
             best=np.zeros(0) if self.best is None else self.best,
             log=np.array(json.dumps(self.log)),
-            total=self.total, n_total=self.n_total,
+            total=self.total, n_total=self.n_total, length=self.length,
             seconds=self.seconds + time.monotonic() - self.started,
         )  # fmt: skip
         with writing(self.folder / "checkpoint.npz", overwrite=True) as part:
@@ -344,6 +360,7 @@ class _Run:
             self.adam.n_steps, self.step = int(state["adam_steps"]), int(state["step"])
             self.log, self.seconds = known, float(state["seconds"])
             self.total, self.n_total = float(state["total"]), int(state["n_total"])
+            self.length = float(state["length"])
         except ParameterError as error:
             raise ParameterError(f"cannot go on from {path}: {error}") from None
         except (KeyError, TypeError, ValueError):
