@@ -99,18 +99,19 @@ def bins_forward(x, weights, widths, taps, slope, z, last):
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def bins_backward(x, weights, widths, taps, slope, z, last, d_last, sums):
+def bins_backward(x, weights, widths, taps, slope, z, last, d_last, rows, totals, sums):
     """Gradient of weights and biases (eqs. 4, 6): sums (parts,n), to be added up.
 
     d_last (R,D,K) is that of the last layer's output. Products are summed over frames bin by bin,
-    and over bins only at the end, by halves.
+    in totals (parts,n,K), and over bins only at the end, by halves. rows (parts,2,max(widths),K) is
+    scratch.
     """
     R, K = x.shape
-    n, widest, half, final = weights.shape[0], widths.max(), taps // 2, widths.shape[0] - 1
+    n, half, final = weights.shape[0], taps // 2, widths.shape[0] - 1
     parts = sums.shape[0]
     for part in prange(parts):
-        g, g_before = np.empty((widest, K), x.dtype), np.empty((widest, K), x.dtype)
-        total = np.zeros((n, K), x.dtype)
+        g, g_before, total = rows[part, 0], rows[part, 1], totals[part]
+        total[:] = 0.0
         for r in range(part * R // parts, (part + 1) * R // parts):
             at, first = n, z.shape[1]
             g[: d_last.shape[1]] = d_last[r]

@@ -13,6 +13,7 @@ from threadpoolctl import ThreadpoolController
 from ..cpu import network as cpu
 
 PARTS = 64  # of a sum over rows: a fixed number, so results do not depend on threads
+FEW_PARTS = 16  # where each has large scratch
 PIECES = 4  # of a large product, for the same reason
 
 
@@ -165,9 +166,12 @@ def bins_forward(x, weights, widths, taps, slope):
 
 def bins_backward(d_last, x, z, last, weights, d_weights, widths, taps, slope):
     """Gradient of the weights and biases, given that of the last layer's output."""
-    sums = np.empty((PARTS, len(weights)), x.dtype)
-    slope = x.dtype.type(slope)
-    cpu.bins_backward(x, weights, np.array(widths), taps, slope, z, last, d_last, sums)
+    K, n, slope = x.shape[1], len(weights), x.dtype.type(slope)
+    rows, totals, sums = (
+        np.empty((FEW_PARTS, *shape), x.dtype) for shape in ((2, max(widths), K), (n, K), (n,))
+    )
+    widths = np.array(widths)
+    cpu.bins_backward(x, weights, widths, taps, slope, z, last, d_last, rows, totals, sums)
     d_weights += sums.sum(axis=0)
 
 
