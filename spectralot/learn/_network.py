@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 from ..cpu import network as cpu
 
 PARTS = 64  # of a sum over rows: a fixed number, so results do not depend on threads
-FEW_PARTS = 16  # where each has large scratch
+FEW_PARTS = 8  # where each has large scratch
 PIECES = 4  # of a large product, for the same reason
 
 
