@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-RESULTS, PAGE = Path("benchmarks/ideas.json"), Path("docs/reproduction.md")
-MARKS = ("<!-- ideas -->\n", "<!-- end of ideas -->")
+from spectralot.files import writing
+
+RESULTS = Path("benchmarks/ideas.json")
 STEPS, SEEDS = 1500, 5
 ENCODER = {"kind": "shared", "amplitudes": "level", "temperature": 0.1}
 BASE = dict(objective="SOT-2048", learning_rate=1e-3, schedule="constant", warmup=0, refine=False)
@@ -202,7 +203,7 @@ def table(runs):
 
 
 def main():
-    """Run what is missing; write results and the page's table."""
+    """Run what is missing, each run written as it ends; print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--idea", action="append", choices=IDEAS, help="default: all")
     parser.add_argument("--seeds", type=int, default=SEEDS)
@@ -210,7 +211,6 @@ def main():
     parser.add_argument("--sounds", type=int, default=4000)
     parser.add_argument("-j", "--jobs", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
-    parser.add_argument("--page", type=Path, help=f"write the table, as in {PAGE}")
     options = parser.parse_args()
     path = options.output
     runs = json.loads(path.read_text()) if path.exists() else []
@@ -227,14 +227,10 @@ def main():
         for future in as_completed(pool.submit(run_idea, *job) for job in jobs if job not in done):
             runs.append(future.result())
             runs.sort(key=lambda run: (list(IDEAS).index(run["idea"]), run["seed"]))
-            path.write_text("[\n" + ",\n".join(map(json.dumps, runs)) + "\n]\n")
+            with writing(path, overwrite=True) as part:
+                part.write_text("[\n" + ",\n".join(map(json.dumps, runs)) + "\n]\n")
             print(f"{len(runs)} runs", flush=True)
     print(table(runs))
-    if options.page:
-        before, rest = options.page.read_text(encoding="utf-8").split(MARKS[0])
-        after = rest.split(MARKS[1])[1]
-        text = f"{before}{MARKS[0]}{table(runs)}\n{MARKS[1]}{after}"
-        options.page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

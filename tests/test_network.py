@@ -1,5 +1,7 @@
 """Layers and encoders against loops, finite differences and the stored step of the reference."""
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import gradcheck
@@ -511,6 +513,41 @@ def test_level_head_starts_with_the_level_of_a_sine_falling_by_the_tilt(f0_hz):
     assert naive.amplitude(first) == pytest.approx(0.45)
     factors = np.array([naive.amplitude(first - 0.3 * h) for h in range(20)])
     np.testing.assert_allclose(amplitudes / amplitudes[:, :1], [factors / factors[0]] * 5)
+
+
+TOGETHER = """
+import threading
+import numpy as np
+import threadpoolctl
+from spectralot.learn import SharedEncoder
+
+def n_blas_threads():
+    libraries = threadpoolctl.threadpool_info()
+    return {lib["num_threads"] for lib in libraries if lib["user_api"] == "blas"}
+
+encoder = SharedEncoder()
+parameters, features = encoder.init(0), np.random.default_rng(0).random((64, 285), np.float32)
+parameters["pitch.kernel"][...] = 0.1 * np.random.default_rng(1).standard_normal((4, 569))
+found = []
+
+def encode():
+    for _ in range(100):
+        found.append(b"".join(a.tobytes() for a in encoder.forward(parameters, features)[:2]))
+
+before = n_blas_threads()
+encode()
+threads = [threading.Thread(target=encode) for _ in range(3)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(len(found), len(set(found)), n_blas_threads() == before)
+"""
+
+
+def test_threads_encode_side_by_side_and_blas_has_its_own_back():
+    done = subprocess.run(
+        [sys.executable, "-c", TOGETHER], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("400 1 True\n", "")
 
 
 def test_dropout_leaves_out_a_share_in_training_alone(rng):

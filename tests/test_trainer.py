@@ -106,9 +106,10 @@ def step_of(path):
         ({"learning_rate": 0}, "learning_rate must be above 0, got 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be finite, got nan"),
         ({"clip": 0}, "clip must be above 0, got 0"),
-        ({"clip": 1.5}, "clip must be 1 or less, got 1.5"),
+        ({"clip": 1.5}, "clip must be at most 1, got 1.5"),
         ({"l2": -1}, "l2 must be at least 0, got -1"),
         ({"gradient_limit": -1}, "gradient_limit must be at least 0, got -1"),
+        ({"gradient_limit": 1}, r"gradient_limit must be above 1, or 0 for none \(.*\), got 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(changed, message):

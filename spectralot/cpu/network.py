@@ -1,7 +1,7 @@
-"""Layers of the encoders that are no matrix products (equations: docs/derivations/network.md).
+"""Layers of the encoders (equations: docs/derivations/network.md).
 
-Rows first, channels last: y (R,C). Sums over rows go in a fixed number of parts, so that results
-do not depend on the number of threads.
+Rows first, channels last: y (R,C), but in the layers over bins. Sums over rows go in a fixed number
+of parts, so that results do not depend on the number of threads.
 """
 
 import math

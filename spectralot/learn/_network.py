@@ -4,7 +4,9 @@ Names: R frames, K bins, C channels, P = R * K. Products are BLAS's; the rest is
 of parameters are added to what is there, those of inputs are new arrays.
 """
 
+from contextlib import contextmanager
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 import scipy.linalg  # noqa: F401  (whose BLAS Numba calls; it must be there to be limited)
@@ -56,14 +58,23 @@ class Parameters:
         return Parameters(self.shapes, self.flat.dtype)
 
 
+_lock = Lock()
+
+
 @lru_cache
 def _blas():
     return ThreadpoolController()
 
 
+@contextmanager
 def one_blas_thread():
-    """While it is entered, BLAS does not call up threads of its own."""
-    return _blas().limit(limits=1, user_api="blas")
+    """BLAS does not call up threads of its own.
+
+    The limit is the process's, so one Python thread after the other: of two, the first to leave
+    would take it from the second, and the second leave it behind.
+    """
+    with _lock, _blas().limit(limits=1, user_api="blas"):
+        yield
 
 
 def product(x, matrix):

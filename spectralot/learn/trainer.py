@@ -63,7 +63,7 @@ class TrainConfig:
         This much of the parameters is added to their gradient.
     gradient_limit : float
         A gradient counts as at most so many times as long as the last ones were on average: a steep
-        batch can otherwise undo what was learned. 0: no limit.
+        batch can otherwise undo what was learned. Above 1; 0: no limit.
     validate_every : int
         Steps between validations, which are also where checkpoints are written.
     patience : int
@@ -101,11 +101,14 @@ class TrainConfig:
             ("patience", 0),
         ):  # fmt: skip
             checks.integer(name, getattr(self, name), minimum)
-        if checks.number("clip", self.clip, above=0) > 1:
-            raise ParameterError(f"clip must be 1 or less, got {self.clip:g}")
+        checks.number("clip", self.clip, above=0, maximum=1)
         checks.number("learning_rate", self.learning_rate, above=0)
         checks.number("l2", self.l2, minimum=0)
-        checks.number("gradient_limit", self.gradient_limit, minimum=0)
+        if 0 < checks.number("gradient_limit", self.gradient_limit, minimum=0) <= 1:
+            raise ParameterError(
+                "gradient_limit must be above 1, or 0 for none (the mean could only fall), "
+                f"got {self.gradient_limit:g}"
+            )
 
     def rate(self, step):
         """Learning rate of a step.
