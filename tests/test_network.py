@@ -274,7 +274,7 @@ def test_large_logits_do_not_overflow(dtype):
 def test_read(n_bins, rng):
     x, offsets = rng.uniform(0, 1, (4, n_bins)), np.array([-20, -3.0, -0.4, 0.0, 1.7, 9.2, 30])
     bins = np.array([0.0, 0.3, 5.71, 11.0])
-    values, slopes = heads._read(x, bins, offsets)
+    values, slopes = heads.read(x, bins, offsets)
     for r in range(4):
         expected = naive.read(x[r], bins[r], offsets)
         np.testing.assert_allclose(values[r], expected, rtol=1e-12, atol=1e-13)
@@ -282,6 +282,18 @@ def test_read(n_bins, rng):
     moved = np.array([naive.read(x[r], bins[r] + step, offsets) for r in range(4)])
     np.testing.assert_allclose(slopes, (moved - values) / step, atol=1e-8)
     assert slopes.any()
+
+
+def test_harmonics_of_any_f0_are_read_between_bins(rng):
+    encoder = SharedEncoder(n_bins=60, n_harmonics=5, bins_per_octave=12, fmin=50.0)
+    features, f0_hz = rng.uniform(0, 1, (4, 60)), np.array([50.0, 61.0, 400.0, 2000.0])
+    heard = encoder.read(features, f0_hz)
+    for row, hz, magnitudes in zip(heard, f0_hz, features, strict=True):
+        bins = 12 * np.log2(hz * np.arange(1, 6) / 50.0)
+        expected = np.interp(bins, np.arange(60), magnitudes)
+        inside = bins <= 59
+        np.testing.assert_allclose(row[inside], expected[inside], rtol=1e-12)
+        assert not row[bins >= 60].any()
 
 
 def test_amplitude(rng):
@@ -422,7 +434,7 @@ def test_same_bits_for_one_and_two_threads(dtype, rng, with_threads):
         p, position = position_of(x, 0.1)
         d_logits = np.empty_like(p)
         cpu.expected_position_backward(p, position, 0.1, bins, d_logits)
-        return [y, d_y, sums, p, position, d_logits, *heads._read(x, bins, offsets),
+        return [y, d_y, sums, p, position, d_logits, *heads.read(x, bins, offsets),
                 *heads._activation(y), nn.normalize(x, 0.5), nn.normalize(x, 0.7),
                 nn.standardize(x, 1e-5)]  # fmt: skip
 

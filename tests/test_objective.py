@@ -51,8 +51,66 @@ def test_no_frame_pulls_harder_than_its_share(batch):
     assert np.array_equal(d_amplitudes, amplitudes)
     before, pull = np.abs(free * batch[1]), np.abs(d_f0_hz * batch[1])
     limit = np.median(before)
-    np.testing.assert_allclose(pull, np.minimum(before, limit), rtol=1e-12)
-    assert pull.max() < 0.9 * before.max() and np.array_equal(np.sign(d_f0_hz), np.sign(free))
+    np.testing.assert_allclose(pull * before.size, np.minimum(before / limit, 1), rtol=1e-12)
+    assert (before > limit).any() and np.array_equal(np.sign(d_f0_hz), np.sign(free))
+
+
+def test_frames_that_nothing_pulls_pull_nothing(batch):
+    audio, f0_hz, amplitudes = batch
+    _, d_f0_hz, _ = Joint(preset("LIN"), GRID, clip=0.5)(0, 100, audio, f0_hz, 0 * amplitudes)
+    assert not d_f0_hz.any()
+
+
+@pytest.mark.parametrize("name", ["SOT-2048", "SOT-512-LogF", "LIN"])
+def test_f0_is_moved_by_whole_ratios_however_many_harmonics_sound(name):
+    true_hz = np.repeat([110.0, 196.0, 330.0, 440.0, 587.0, 900.0], T).reshape(-1, T)
+    n_sounding, H = np.array([8, 1, 3, 5, 2, 8]), 20
+    levels = np.where(np.arange(H) < n_sounding[:, None], 0.1, 0.0)
+    audio, _ = harmonic_forward(
+        true_hz, np.repeat(levels[:, None], T, axis=1), n_samples=N, **GRID
+    )  # fmt: skip
+
+    def read(f0_hz):
+        """What sounds within a third of a semitone of each harmonic."""
+        found = np.zeros((*f0_hz.shape, H))
+        for b, t, h, k in np.ndindex(*f0_hz.shape, H, H):
+            near = abs(np.log2(f0_hz[b, t] * (h + 1) / (true_hz[b, t] * (k + 1)))) < 1 / 36
+            found[b, t, h] = max(found[b, t, h], near * levels[b, k])
+        return found
+
+    joint = Joint(preset(name), GRID)
+    for ratio in (4, 3, 2, 1, 1 / 2, 1 / 3, 1 / 4):
+        moved, convincing = joint.moved(audio, 0.999 * true_hz * ratio, read)
+        np.testing.assert_allclose(moved, 0.999 * true_hz, rtol=1e-12)
+        assert convincing.all()
+    moved, convincing = joint.moved(audio, 1.09 * true_hz, read)
+    assert not convincing.any()
+
+
+def test_a_move_is_by_the_ratio_of_the_least_loss_as_a_loop_finds_it(batch):
+    audio, f0_hz, amplitudes = batch
+    loss, limit = preset("SOT-2048"), 0.49 * 16000
+    f0_hz = f0_hz * np.array([[20.0], [2.0]])  # 4 times the first is above the limit
+
+    def read(f0_hz):
+        return amplitudes * 100 / f0_hz[..., None]
+
+    def loss_of(b, hz):
+        hz = np.minimum(hz, limit)[None]
+        sound, _ = harmonic_forward(
+            hz, amplitudes[b : b + 1] * 100 / hz[..., None], n_samples=N, **GRID
+        )
+        return loss(audio[b : b + 1], sound)[0]
+
+    moved, convincing = Joint(loss, GRID).moved(audio, f0_hz, read)
+    for b in range(2):
+        losses = {
+            r: loss_of(b, f0_hz[b] * r) for r in (4, 3, 2, 1.5, 1, 2 / 3, 1 / 2, 1 / 3, 1 / 4)
+        }
+        ratio = max(r for r, value in losses.items() if value <= 1.3 * min(losses.values()))
+        np.testing.assert_allclose(moved[b], f0_hz[b] * ratio, rtol=1e-12)
+        beside = min(loss_of(b, moved[b] * 2**octaves) for octaves in (-1 / 24, 1 / 24))
+        assert convincing[b] == (beside > 1.5 * losses[ratio])
 
 
 def test_gradient_of_the_guide_is_that_of_f0_alone(batch, rng):

@@ -107,6 +107,11 @@ def step_of(path):
         ({"learning_rate": float("nan")}, "learning_rate must be finite, got nan"),
         ({"clip": 0}, "clip must be above 0, got 0"),
         ({"clip": 1.5}, "clip must be at most 1, got 1.5"),
+        ({"moves": -1}, "moves must be at least 0, got -1"),
+        (
+            {"moves": 2, "frames": {"calibrated": False}},
+            "moves must be 0 where frames are not calibrated, got 2",
+        ),
         ({"l2": -1}, "l2 must be at least 0, got -1"),
         ({"gradient_limit": -1}, "gradient_limit must be at least 0, got -1"),
         ({"gradient_limit": 1}, r"gradient_limit must be above 1, or 0 for none \(.*\), got 1"),
@@ -447,6 +452,42 @@ def test_seeds_and_settings_matter(undisturbed, parts):
         assert bits(train(tiny(**changed), *parts).model) != bits(undisturbed[0].model)
 
 
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_f0_follows_where_it_was_moved_to_if_enough_is_convincing(parts, monkeypatch, share):
+    seen, drawn = [], trainer._drawn
+
+    def note(f0_hz, d_f0_hz, targets):
+        seen.append(np.log2(f0_hz / targets)[:, 0])
+        return drawn(f0_hz, d_f0_hz, targets)
+
+    def moved(self, audio, f0_hz, read):
+        assert read(f0_hz).shape == (*f0_hz.shape, 20)
+        return f0_hz * 2, np.arange(len(audio)) / len(audio) < share
+
+    monkeypatch.setattr(trainer, "_drawn", note)
+    monkeypatch.setattr(Joint, "moved", moved)
+    config = tiny(**MOVES | {"steps": 20, "validate_every": 20, "batch_size": 28})
+    result = train(config, *parts)
+    if share == 0.1:
+        assert seen == []
+        return
+    assert len(seen) == 12  # three times four steps, and the last four without
+    assert all(np.isfinite(row).all() for row in seen)
+    assert all(np.allclose(seen[first], -1, atol=1e-6) for first in (0, 4, 8))
+    monkeypatch.setattr(trainer, "QUORUM", 2.0)
+    assert bits(train(config, *parts).model) != bits(result.model)
+    seen.clear()
+    train(tiny(moves=3), *parts)  # the recipe has its own way
+    assert seen == []
+
+
+def test_f0_is_drawn_with_one_vote_a_frame_and_more_gently_when_near():
+    f0_hz, slopes = np.array([[200.0, 400.0, 100.0]] * 2), np.array([[0.3, -0.001, -0.02]] * 2)
+    targets = np.array([[400.0, 400.0, 100.0 / 2 ** (25 / 1200)], [np.nan] * 3])
+    expected = np.array([[-1 / 200 / 6, 0, 0.5 / 100 / 6], slopes[1]])
+    np.testing.assert_allclose(trainer._drawn(f0_hz, slopes, targets), expected, atol=1e-15)
+
+
 def test_every_sound_is_learned_from_once_an_epoch(parts, monkeypatch):
     taken, advance = [], trainer._Run.advance
 
@@ -465,10 +506,20 @@ class Killed(BaseException):
     """No program catches this one, so nothing is tidied up after it."""
 
 
-@pytest.mark.parametrize("encoder", [TINY, PAPER], ids=["shared", "paper"])
+MOVES = {"objective": "SOT-2048", "clip": 0.5, "moves": 3}  # at steps 2, 4, 6; followed up to 8
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"encoder": PAPER}, MOVES],
+    ids=["shared", "paper", "moves"],
+)
 @pytest.mark.parametrize("at", [(1,), (5,), (4, 6, 8)])
-def test_a_run_killed_between_checkpoints_ends_as_if_it_had_not_been(folder, parts, at, encoder):
-    config = tiny(encoder=encoder)
+def test_a_run_killed_between_checkpoints_ends_as_if_it_had_not_been(
+    folder, parts, at, changed, monkeypatch
+):
+    monkeypatch.setattr(trainer, "QUORUM", 0.0)
+    config = tiny(**changed)
     for step in at:
 
         def progress(now, row, step=step):
@@ -714,6 +765,7 @@ OTHER = {
     "objective": "LIN",
     "refine": False,
     "clip": 0.5,
+    "moves": 2,
     "encoder": TINY | {"channels": 5},
     "frames": {"hop_length": 512},
     "seed": 1,
@@ -855,8 +907,8 @@ def test_a_damaged_checkpoint_is_one_line(folder, parts, undisturbed, damage):
     ]
 
 
-STATE = ("identity", "step", "flat", "mean", "square", "adam_steps", "best", "log", "total",
-         "n_total", "length", "seconds")  # fmt: skip
+STATE = ("identity", "step", "flat", "mean", "square", "adam_steps", "best", "log", "targets",
+         "total", "n_total", "length", "seconds")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", STATE)

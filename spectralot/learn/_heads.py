@@ -59,7 +59,7 @@ class FactorHead:
         self.n_bins, self.power, self._reads = n_bins, power, read
         first = (start / 2) ** (1 / np.log(10))  # the sigmoid of eq. 11
         self._biases = np.log(first / (1 - first)) - tilt * np.arange(n_harmonics)
-        self._harmonics = bins_per_octave * np.log2(np.arange(1.0, n_harmonics + 1))
+        self._harmonics = harmonic_bins(bins_per_octave, n_harmonics)
         self._around = np.arange(-BELOW, np.ceil(self._harmonics[-1]) + ABOVE + 1)
         self.shapes = {
             "amplitude.0.weight": (len(self._around) + 1, hidden),
@@ -75,7 +75,7 @@ class FactorHead:
 
     def forward(self, parameters, z, x, bins):
         R = len(x)
-        around, d_around = _read(nn.normalize(x, self.power), bins, self._around)
+        around, d_around = read(nn.normalize(x, self.power), bins, self._around)
         seen = np.empty((R, around.shape[1] + 1), x.dtype)
         seen[:, :-1] = around
         seen[:, -1] = bins / self.n_bins - 0.5
@@ -92,7 +92,7 @@ class FactorHead:
     def _measured(self, x, bins):
         """What the factors multiply (eqs. 12, 13), and its slope over the bin."""
         if self._reads:
-            return _read(x, bins, self._harmonics)
+            return read(x, bins, self._harmonics)
         level = np.sqrt(np.square(x).sum(axis=1, keepdims=True) / SPREAD)
         return level, np.zeros_like(level)
 
@@ -111,7 +111,12 @@ class FactorHead:
         return None, d_bins + d_seen[:, -1] / self.n_bins
 
 
-def _read(x, bins, offsets):
+def harmonic_bins(bins_per_octave, n_harmonics):
+    """Bins from the first harmonic to each."""
+    return bins_per_octave * np.log2(np.arange(1.0, n_harmonics + 1))
+
+
+def read(x, bins, offsets):
     """Rows of x at bins + offsets, between bins, and the slopes there (eq. 10)."""
     values, slopes = (np.empty((len(x), len(offsets)), x.dtype) for _ in range(2))
     cpu.read(x, bins, offsets, values, slopes)

@@ -10,7 +10,7 @@ from .. import checks
 from ..checks import ParameterError
 from ..cpu import network as cpu
 from . import _network as nn
-from ._heads import SLOPE, FactorHead, LinearHead
+from ._heads import SLOPE, FactorHead, LinearHead, harmonic_bins, read
 from ._network import Parameters
 
 __all__ = ["ENCODERS", "DenseEncoder", "Encoder", "PaperEncoder", "SharedEncoder"]
@@ -137,6 +137,24 @@ class Encoder:
             d_logits = np.empty_like(p)
             cpu.expected_position_backward(p, bins, self.temperature, d_bins, d_logits)
             self._trunk_backward(parameters, gradient, d_z, d_logits, trunk)
+
+    def read(self, features, f0_hz):
+        """Magnitudes at the harmonics of any f0; nothing of it is learned.
+
+        Parameters
+        ----------
+        features : ndarray, shape (R, K)
+            As in `forward`.
+        f0_hz : ndarray, shape (R,)
+            In Hz.
+
+        Returns
+        -------
+        ndarray, shape (R, H), dtype of the features
+            Read between bins; 0 where there is none.
+        """
+        bins = self.bins_per_octave * np.log2(f0_hz / self.fmin)
+        return read(features, bins, harmonic_bins(self.bins_per_octave, self.n_harmonics))[0]
 
 
 class SharedEncoder(Encoder):

@@ -65,8 +65,10 @@ def experiment(name, encoder="shared"):
         # what is missing would be looked for at the top, far away
         kind = {"kind": "shared", "amplitudes": "level", "start": 0.39, "temperature": 0.3}
         kind |= {"channels": 16, "layers": 3, "out_channels": 2}
-        config = TrainConfig(objective=name, encoder=kind, steps=3000, learning_rate=1e-3)
-        return replace(config, clip=0.5, validate_every=500), None
+        return TrainConfig(
+            objective=name, clip=0.5, moves=3, encoder=kind, steps=1500, gradient_limit=0.0,
+            validate_every=150,
+        ), None  # fmt: skip
     config = TrainConfig(objective=name, encoder={"kind": encoder}, frames={"calibrated": False})
     return replace(
         config, steps=25000, batch_size=64, learning_rate=1e-4, schedule="constant", warmup=0,

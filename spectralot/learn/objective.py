@@ -14,6 +14,9 @@ __all__ = ["OBJECTIVES", "Guided", "Joint", "objective"]
 
 OBJECTIVES = ("guided", *PRESETS)
 GUIDE_LEVEL = 0.3  # of its first harmonic; transport of pitch does not hear levels
+RATIOS = (4, 3, 2, 3 / 2, 1, 2 / 3, 1 / 2, 1 / 3, 1 / 4)
+NEARLY = 1.3  # times the least loss: as good, for readings are not exact
+BESIDE, DIP = 1 / 24, 1.5  # octaves, and how much larger the loss is there if f0 is right
 
 
 class Joint:
@@ -26,9 +29,9 @@ class Joint:
     grid : dict
         "sample_rate" in Hz and "hop_length" in samples: frame t stands at ``t * hop_length``.
     clip : float
-        No frame pulls its f0 harder, per octave, than this share of the batch's frames do. Where a
-        loss is rugged, a few steep frames outweigh all others, and half of them are wrong; at 0.5
-        most frames have one vote each. 1: no limit.
+        Below 1: no frame pulls its f0 harder, per octave, than this share of the batch's frames,
+        and whoever does so has one vote. Where a loss is rugged, a few steep frames outweigh all
+        others, and half of them are wrong. 1: slopes as they are.
 
     Attributes
     ----------
@@ -65,9 +68,42 @@ class Joint:
         value, d_f0, d_amplitudes = _descend(self._loss, self._grid, audio, f0_hz, amplitudes)
         if self._clip < 1:
             pull = d_f0 * f0_hz
-            limit = np.quantile(np.abs(pull), self._clip)
-            d_f0 = np.clip(pull, -limit, limit) / f0_hz
+            limit = np.quantile(np.abs(pull), self._clip) + np.finfo(float).tiny
+            d_f0 = np.clip(pull / limit, -1, 1) / (f0_hz * f0_hz.size)
         return value, d_f0, d_amplitudes
+
+    def moved(self, audio, f0_hz, read):
+        """f0 moved by a small whole ratio to the highest at which a loss is about at its least.
+
+        Parameters
+        ----------
+        audio : ndarray, shape (B, N)
+            Sounds.
+        f0_hz : ndarray, shape (B, T)
+            In Hz.
+        read : callable
+            ``read(f0_hz)`` gives the amplitudes, (B, T, H), that the sounds have at the harmonics
+            of any f0. Those of the network would not do: it knows those of its own f0 alone.
+
+        Returns
+        -------
+        f0_hz : ndarray, shape (B, T)
+            In Hz; one ratio for all frames of a sound.
+        convincing : ndarray of bool, shape (B,)
+            Where the loss is half as large again, or more, half a semitone up and down.
+        """
+        limit = 0.49 * self._grid["sample_rate"]
+
+        def loss_at(f0_hz):
+            f0_hz = np.minimum(f0_hz, limit)
+            rendered, _ = _render(self._grid, audio, f0_hz, read(f0_hz))
+            return self._loss.per_item(audio, rendered)[0]
+
+        losses = np.array([loss_at(f0_hz * ratio) for ratio in RATIOS])
+        best = np.argmax(losses <= NEARLY * losses.min(axis=0), axis=0)
+        f0_hz = f0_hz * np.take(RATIOS, best)[:, None]
+        beside = np.minimum(*(loss_at(f0_hz * 2.0**octaves) for octaves in (-BESIDE, BESIDE)))
+        return f0_hz, beside > DIP * np.take_along_axis(losses, best[None], axis=0)[0]
 
 
 class Guided:
@@ -161,10 +197,14 @@ def _jumps(f0_hz):
 
 def _descend(loss, grid, audio, f0_hz, amplitudes):
     """Value of the loss of what is rendered, and its gradients."""
-    rendered, saved = harmonic_forward(f0_hz, amplitudes, n_samples=audio.shape[-1], **grid)
+    rendered, saved = _render(grid, audio, f0_hz, amplitudes)
     value, d_rendered = loss(audio, rendered)
     d_f0_hz, d_amplitudes, *_ = harmonic_backward(d_rendered, saved)
     return value, d_f0_hz, d_amplitudes
+
+
+def _render(grid, audio, f0_hz, amplitudes):
+    return harmonic_forward(f0_hz, amplitudes, n_samples=audio.shape[-1], **grid)
 
 
 def objective(name, grid, *, refine=True, clip=1.0):

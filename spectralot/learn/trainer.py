@@ -25,9 +25,11 @@ from .objective import OBJECTIVES, objective
 
 __all__ = ["Result", "TrainConfig", "scores", "train"]
 
-FORMAT = 2
+FORMAT = 3
 MEMORY = 0.02  # weight of a new gradient in the mean length of the last ones
 SCHEDULES = ("constant", "cosine")
+QUORUM = 0.15  # of the sounds must be moved convincingly; else f0 is still too far off
+NEAR = 50 / 1200  # octaves; nearer than this, it is drawn more gently
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,11 @@ class TrainConfig:
         "guided" lets the vertical loss refine f0 in the second half of the training: finer on clean
         sounds, misleading in noise of many kinds.
     clip : float
-        Of presets: as of `Joint`, above 0 and up to 1, no limit.
+        Of presets: as of `Joint`, above 0 and up to 1, slopes as they are.
+    moves : int
+        Of presets: how many times f0 of each training sound, as the network has it, is moved by
+        the small whole ratio that explains the sound best (`Joint.moved`), and followed until the
+        next time. Needs calibrated frames.
     encoder : dict
         As for `HarmonicModel`.
     frames : dict
@@ -78,6 +84,7 @@ class TrainConfig:
     objective: str = "guided"
     refine: bool = True
     clip: float = 1.0
+    moves: int = 0
     encoder: dict = field(default_factory=lambda: {"kind": "shared"})
     frames: dict = field(default_factory=dict)
     seed: int = 0
@@ -98,10 +105,14 @@ class TrainConfig:
         checks.one_of("schedule", self.schedule, SCHEDULES)
         for name, minimum in (
             ("seed", 0), ("steps", 1), ("batch_size", 1), ("warmup", 0), ("validate_every", 1),
-            ("patience", 0),
+            ("patience", 0), ("moves", 0),
         ):  # fmt: skip
             checks.integer(name, getattr(self, name), minimum)
         checks.number("clip", self.clip, above=0, maximum=1)
+        if self.moves and not self.frames.get("calibrated", True):
+            raise ParameterError(
+                f"moves must be 0 where frames are not calibrated, got {self.moves}"
+            )
         checks.number("learning_rate", self.learning_rate, above=0)
         checks.number("l2", self.l2, minimum=0)
         if 0 < checks.number("gradient_limit", self.gradient_limit, minimum=0) <= 1:
@@ -247,6 +258,7 @@ class _Run:
         self.identity = None if folder is None else _identity(config, training, validation)
         self.features = self.model.frames(training.audio, self.n_frames)
         self.step, self.best, self.log, self.length = 0, None, [], 0.0
+        self.targets = None
         self.total, self.n_total, self.started = 0.0, 0, time.monotonic()
         self.seconds, self._order = 0.0, None
 
@@ -262,6 +274,7 @@ class _Run:
 
     def advance(self):
         """One step: batch, forward, backward, Adam."""
+        self._aim()
         config, chosen = self.config, self._batch()
         B, T, K = len(chosen), self.n_frames, self.features.shape[2]
         encoder, parameters, gradient = self.model.encoder, self.parameters, self.gradient
@@ -275,6 +288,8 @@ class _Run:
         )  # fmt: skip
         if not np.isfinite(value):
             raise FloatingPointError(f"the loss is {value} at step {self.step}")
+        if self.targets is not None:
+            d_f0 = _drawn(f0.reshape(B, T), d_f0, self.targets[chosen])
         gradient.flat[:] = config.l2 * parameters.flat
         encoder.backward(
             parameters, gradient, d_f0.reshape(B * T), d_amplitudes.reshape(B * T, -1), saved,
@@ -285,6 +300,29 @@ class _Run:
         self.step += 1
         self.total += float(value)
         self.n_total += 1
+
+    def _aim(self):
+        """Have f0 follow where it was moved to, from time to time and not at the end."""
+        moves = self.config.moves
+        turn, rest = divmod(self.step, max(1, self.config.steps // (moves + 2)))
+        if rest == 0 and self.config.objective != "guided":
+            self.targets = self._moved() if 1 <= turn <= moves else None
+
+    def _moved(self):
+        """Where f0 of each training sound should be; NaN where nothing is convincing."""
+        encoder, targets = self.model.encoder, np.empty((len(self.audio), self.n_frames))
+        for start in range(0, len(self.audio), self.config.batch_size):
+            part = slice(start, start + self.config.batch_size)
+            shape = targets[part].shape
+            rows = self.features[part].reshape(-1, self.features.shape[2])
+
+            def read(f0_hz, rows=rows, shape=shape):
+                return encoder.read(rows, f0_hz.ravel()).reshape(*shape, -1)
+
+            f0 = encoder.forward(self.parameters, rows)[0].reshape(shape)
+            moved, convincing = self.objective.moved(self.audio[part], f0, read)
+            targets[part] = np.where(convincing[:, None], moved, np.nan)
+        return targets if np.isfinite(targets[:, 0]).mean() >= QUORUM else None
 
     def _shorten(self, gradient):
         """Shorten a gradient that is much longer than those before it."""
@@ -328,6 +366,7 @@ class _Run:
             mean=self.adam.mean, square=self.adam.square, adam_steps=self.adam.n_steps,
             best=np.zeros(0) if self.best is None else self.best,
             log=np.array(json.dumps(self.log)),
+            targets=np.zeros((0, 0)) if self.targets is None else self.targets,
             total=self.total, n_total=self.n_total, length=self.length,
             seconds=self.seconds + time.monotonic() - self.started,
         )  # fmt: skip
@@ -360,6 +399,10 @@ class _Run:
                 if array is not None:
                     checks.same_shape(name, state[name], array.shape)
                     array[:] = state[name]
+            if len(state["targets"]):
+                shape = len(self.audio), self.n_frames
+                checks.same_shape("targets", state["targets"], shape)
+                self.targets = state["targets"]
             self.adam.n_steps, self.step = int(state["adam_steps"]), int(state["step"])
             self.log, self.seconds = known, float(state["seconds"])
             self.total, self.n_total = float(state["total"]), int(state["n_total"])
@@ -368,6 +411,12 @@ class _Run:
             raise ParameterError(f"cannot go on from {path}: {error}") from None
         except (KeyError, TypeError, ValueError):
             raise ParameterError(f"cannot read {path}: it is no checkpoint, or damaged") from None
+
+
+def _drawn(f0_hz, d_f0_hz, targets):
+    """Slopes that draw f0 to its targets, as hard as clipped ones at most, if it has some."""
+    drawn = np.clip(np.log2(f0_hz / targets) / NEAR, -1, 1) / (f0_hz * f0_hz.size)
+    return np.where(np.isnan(targets), d_f0_hz, drawn)
 
 
 def _make(folder):
