@@ -18,9 +18,9 @@ import numpy as np
 from spectralot.files import writing
 
 RESULTS = Path("benchmarks/ideas.json")
-STEPS, SEEDS = 1500, 5
+STEPS, SEEDS = 1000, 5
 ENCODER = {"kind": "shared", "amplitudes": "level", "temperature": 0.1}
-BASE = dict(objective="SOT-2048", learning_rate=1e-3, schedule="constant", warmup=0, refine=False)
+BASE = dict(objective="SOT-2048", learning_rate=2e-3, schedule="constant", warmup=0, refine=False)
 
 
 # --- ideas that are terms of the objective: (progress, amplitudes) to value and gradient ---------
@@ -62,6 +62,7 @@ class Changed:
     def __init__(self, objective, term=None, losses=None, steering=1.0):
         self._objective, self._term, self._losses = objective, term, losses
         self.steering = steering
+        self.moved = getattr(objective, "moved", None)
 
     def __call__(self, step, n_steps, audio, f0_hz, amplitudes):
         if self._losses is not None:
@@ -141,11 +142,12 @@ IDEAS = {
     "nothing": {},
     "amplitudes start in the first harmonic": {"encoder": {"tilt": 1.0}},
     "amplitudes start alike and loud": {"encoder": {"start": 0.45}},
-    "no frame pulls f0 harder than half of them": {"settings": {"clip": 0.5}},
+    "one vote a frame at most": {"settings": {"clip": 0.5}},
     "f0 does not learn from where spectra are read": {"changed": {"steering": 0.0}},
     "warm-up and cosine": {"settings": {"schedule": "cosine", "warmup": 100}},
     "sharper softmax, 0.01": {"encoder": {"temperature": 0.01}},
-    "octave moves": {"every_step": octave_moves},
+    "octave moves of the whole network": {"every_step": octave_moves},
+    "moves of each sound by whole ratios": {"settings": {"moves": 3}},
     "cost of high harmonics, late": {"changed": {"term": cost_of_high_harmonics}},
     "no empty odd harmonics": {"changed": {"term": empty_odd_harmonics}},
     "smooth envelope": {"changed": {"term": smooth_envelope}},
