@@ -135,12 +135,10 @@ def test_a_page_without_marks_is_left_alone(tmp_path):
     assert page.read_text() == "mine\n"
 
 
-def test_a_line_for_each_run_and_a_name_for_each_row():
+def test_a_line_for_each_run_and_score_and_a_name_for_each_score():
     ax = Figure().subplots()
-    runs = [found("guided", 0, 4.0, 99.9), found("guided", 1, 4.0, 90.0), found("LIN", 0, 9.0, 0.1)]
+    runs = [found("guided", 0, 4.0, 99.9), found("guided", 1, 4.0, 90.0)]
     lines = plot_convergence(ax, runs)
-    assert [line.get_ydata()[0] for line in lines] == [99.9, 90.0, 0.1]
-    assert [text for _, text in zip(*ax.get_legend_handles_labels(), strict=True)] == [
-        "guided", "LIN",
-    ]  # fmt: skip
+    assert [line.get_ydata()[0] for line in lines] == [100.0, 100.0, 99.9, 90.0]
+    assert ax.get_legend_handles_labels()[1] == ["RCA / %", "RPA / %"]
     assert lines[0].get_color() == lines[1].get_color() != lines[2].get_color()

@@ -97,11 +97,21 @@ def _draw(path, runs):
     from ..files import writing
     from ..plot import plot_convergence
 
-    sheet = Figure(figsize=(11, 4.2), layout="constrained")
-    left, right = sheet.subplots(1, 2)
-    runs = [run for run in runs if run["encoder"] == "shared"]
-    plot_convergence(left, runs, "rpa")
-    plot_convergence(right, runs, "rca")
-    left.legend(fontsize=8)
+    groups = {}
+    for run in runs:
+        if run["encoder"] == "shared":
+            groups.setdefault(run["row"], []).append(run)
+    rows = max(1, -(-len(groups) // 3))
+    sheet = Figure(figsize=(10, 2.4 * rows), layout="constrained")
+    panels = sheet.subplots(rows, 3, sharex=True, sharey=True, squeeze=False).ravel()
+    for ax, (name, members) in zip(panels, groups.items(), strict=False):
+        plot_convergence(ax, members)
+        ax.set(title=name, ylim=(-4, 104))
+        ax.title.set_size(10)
+    for ax in panels[len(groups) :]:
+        ax.set_visible(False)
+    if groups:
+        panels[0].legend(fontsize=8)
+        sheet.supxlabel("step", size=10)
     with writing(path, overwrite=True) as part:
         sheet.savefig(part, format=path.suffix[1:].lower(), dpi=110)

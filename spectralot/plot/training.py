@@ -1,10 +1,10 @@
-"""How trainings went: accuracy over steps, one line for each seed."""
+"""How trainings went: accuracy over steps, one line for each seed and score."""
 
 from .style import CURVES
 
 
-def plot_convergence(ax, runs, score="rpa"):
-    """Draw a score over the steps of many runs, a colour for each loss.
+def plot_convergence(ax, runs, scores=("rca", "rpa")):
+    """Draw scores over the steps of several runs, a colour for each score.
 
     Parameters
     ----------
@@ -12,29 +12,27 @@ def plot_convergence(ax, runs, score="rpa"):
         Where to draw.
     runs : list of dict
         As `spectralot.learn.experiments.reproduce` yields them.
-    score : {"rpa", "rca", "lsd", "loss"}
+    scores : sequence of {"rpa", "rca", "lsd", "loss"}
         What to draw.
 
     Returns
     -------
     list of matplotlib.lines.Line2D
-        One line a run.
+        One line a run and score.
 
     Examples
     --------
     >>> from matplotlib.figure import Figure
     >>> log = [{"step": 250, "rpa": 91.0}, {"step": 500, "rpa": 99.9}]
-    >>> len(plot_convergence(Figure().subplots(), [{"row": "guided", "log": log}]))
+    >>> len(plot_convergence(Figure().subplots(), [{"log": log}], ["rpa"]))
     1
     """
-    lines, rows = [], list(dict.fromkeys(run["row"] for run in runs))
-    for run in runs:
-        color = CURVES[rows.index(run["row"]) % len(CURVES)]
-        steps, values = ([row[key] for row in run["log"]] for key in ("step", score))
-        lines += ax.plot(steps, values, color=color, lw=1, alpha=0.7)
-    for i, row in enumerate(rows):
-        ax.plot([], [], color=CURVES[i % len(CURVES)], label=row)
-    label = {"rpa": "RPA / %", "rca": "RCA / %", "lsd": "LSD / dB²"}.get(score, score)
-    ax.set(xlabel="step", ylabel=label)
+    lines = []
+    for score, color in zip(scores, CURVES, strict=False):
+        label = {"rpa": "RPA / %", "rca": "RCA / %", "lsd": "LSD / dB²"}.get(score, score)
+        for run in runs:
+            steps, values = ([row[key] for row in run["log"]] for key in ("step", score))
+            lines += ax.plot(steps, values, color=color, lw=1, alpha=0.8, label=label)
+            label = None
     ax.grid(alpha=0.3)
     return lines
