@@ -1,0 +1,325 @@
+"""Additive synthesis on the device (equations: docs/derivations/synth.md).
+
+Names and parameters are those of cpu/synth.py, but `phase` (B,N) holds fractions of a turn as
+uint32: whatever multiple is taken of it wraps without rounding, so each sample's harmonics are
+found directly, at any time. Between two frames f0 is a straight line, and its sum a parabola. Only
+places and phases of frames are float64. `scratch` is of no use here.
+"""
+
+import math
+
+import numpy as np
+from numba import cuda, float32, int32, int64, uint32
+
+THREADS = 128
+LANES = 8  # threads that share the samples of one harmonic
+TURN = 4294967296.0
+RADIANS = np.float32(2 * math.pi / TURN)
+PI, ZERO, HALF, ONE = np.float32(math.pi), np.float32(0), np.float32(0.5), np.float32(1)
+
+
+@cuda.jit(device=True)
+def _ramp(s, hop, shift, n_frames, start, stop):
+    """Samples [first, last) of stretch s, 0 ... n_frames, in which f0 is one straight line.
+
+    Stretch 0 lies before frame 0, stretch s between frames s - 1 and s, the last one behind.
+    """
+    first = start if s == 0 else int64(math.ceil((s - 1 - shift) * hop))
+    last = stop if s == n_frames else int64(math.ceil((s - shift) * hop))
+    return min(max(first, start), stop), min(max(last, start), stop)
+
+
+@cuda.jit(device=True)
+def _rise(s, first, count, hop, shift, n_frames):
+    """Sum of the weights of the frame above over the first `count` samples of stretch s (eq. 2)."""
+    if s == 0 or s == n_frames:
+        return 0.0
+    return count * (first / hop + shift - (s - 1)) + 0.5 * count * (count - 1) / hop
+
+
+@cuda.jit(device=True)
+def _frames(s, n_frames):
+    """Frames below and above stretch s."""
+    return max(s - 1, 0), min(s, n_frames - 1)
+
+
+@cuda.jit(device=True)
+def _turns(f0, s, first, count, hop, shift, sample_rate):
+    """Turns of the fundamental in the first `count` samples of stretch s (eq. 4)."""
+    below, above = _frames(s, f0.shape[0])
+    rise = _rise(s, first, count, hop, shift, f0.shape[0])
+    return (count * f0[below] + rise * (f0[above] - f0[below])) / sample_rate
+
+
+@cuda.jit(device=True)
+def _fraction(turns):
+    """Fraction of a turn as 32 bits."""
+    return uint32(int64((turns - math.floor(turns)) * TURN))
+
+
+@cuda.jit
+def _phase_of_frames(f0_hz, hop, shift, start, sample_rate, phase):
+    """The phase before each stretch, where its first sample's will be."""
+    b = cuda.grid(1)
+    T, stop = f0_hz.shape[1], start + phase.shape[1]
+    if b < phase.shape[0]:
+        turns = 0.0
+        for s in range(T + 1):
+            first, last = _ramp(s, hop, shift, T, start, stop)
+            if first < last:
+                phase[b, first - start] = _fraction(turns)
+                turns += _turns(f0_hz[b], s, first, last - first, hop, shift, sample_rate)
+                turns -= math.floor(turns)
+
+
+@cuda.jit
+def _phase_of_samples(f0_hz, hop, shift, start, sample_rate, phase):
+    T, stop = f0_hz.shape[1], start + phase.shape[1]
+    b, s = cuda.blockIdx.x // (T + 1), cuda.blockIdx.x % (T + 1)
+    first, last = _ramp(s, hop, shift, T, start, stop)
+    if first >= last:
+        return
+    before = phase[b, first - start]
+    cuda.syncthreads()
+    for n in range(first + cuda.threadIdx.x, last, cuda.blockDim.x):
+        turns = _turns(f0_hz[b], s, first, n - first + 1, hop, shift, sample_rate)
+        phase[b, n - start] = before + _fraction(turns)
+
+
+@cuda.jit(device=True)
+def _position(n, hop, shift, n_frames):
+    """Frame below, frame above and weight of the one above, for sample n (eq. 2)."""
+    position = min(max(n / hop + shift, 0.0), n_frames - 1.0)
+    below = int32(position)
+    return below, min(below + 1, n_frames - 1), float32(position - below)
+
+
+@cuda.jit(device=True)
+def _blend(weight, hann):
+    """Share of the frame above: linear, or the rising half of a Hann window (eq. 3)."""
+    return HALF - HALF * math.cos(PI * weight) if hann else weight
+
+
+@cuda.jit(device=True)
+def _offset(start_phase, b, k):
+    """Start phase of a harmonic as a fraction of a turn."""
+    x = start_phase[b, k]
+    return _fraction(x / (2.0 * math.pi)) if x != 0.0 else uint32(0)
+
+
+@cuda.jit(device=True)
+def _angle(phase, k, offset):
+    """Harmonic k + 1 of the phase in radians, -pi to pi."""
+    return float32(int32(uint32(phase * uint32(k + 1) + offset))) * RADIANS
+
+
+@cuda.jit(device=True)
+def _gains(f0, amplitudes, t, u, k, nyquist):
+    """Amplitudes of harmonic k + 1 in two frames, 0 where it would reach Nyquist."""
+    order = float32(k + 1)
+    low = float32(amplitudes[t, k]) if order * float32(f0[t]) < nyquist else ZERO
+    high = float32(amplitudes[u, k]) if order * float32(f0[u]) < nyquist else ZERO
+    return low, high
+
+
+@cuda.jit(device=True)
+def _at(n, f0, grid):
+    """Frames and weight of the amplitudes of sample n, and its f0."""
+    hop, f_shift, a_shift, start, hann = grid
+    T = f0.shape[0]
+    below, above, w = _position(start + n, hop, f_shift, T)
+    f = float32(f0[below]) + w * float32(f0[above] - f0[below])
+    t, u, v = _position(start + n, hop, a_shift, T)
+    return t, u, _blend(v, hann), f
+
+
+@cuda.jit
+def _forward(f0_hz, amplitudes, start_phase, phase, grid, nyquist, audio):
+    i = cuda.grid(1)
+    B, N = audio.shape
+    if i < B * N:
+        b, n = i // N, i % N
+        t, u, v, f = _at(n, f0_hz[b], grid)
+        total = ZERO
+        for k in range(amplitudes.shape[2]):
+            low, high = _gains(f0_hz[b], amplitudes[b], t, u, k, nyquist)
+            if (low != ZERO or high != ZERO) and float32(k + 1) * f < nyquist:
+                offset = _offset(start_phase, b, k)
+                total += (low + v * (high - low)) * math.sin(_angle(phase[b, n], k, offset))
+        audio[b, n] = total
+
+
+@cuda.jit
+def _slopes(d_audio, f0_hz, amplitudes, start_phase, phase, grid, nyquist, d_phase):
+    """Gradient with respect to the fundamental's phase (eq. 6)."""
+    i = cuda.grid(1)
+    B, N = d_phase.shape
+    if i < B * N:
+        b, n = i // N, i % N
+        t, u, v, f = _at(n, f0_hz[b], grid)
+        total = ZERO
+        for k in range(amplitudes.shape[2]):
+            low, high = _gains(f0_hz[b], amplitudes[b], t, u, k, nyquist)
+            order = float32(k + 1)
+            if (low != ZERO or high != ZERO) and order * f < nyquist:
+                offset = _offset(start_phase, b, k)
+                angle = _angle(phase[b, n], k, offset)
+                total += order * (low + v * (high - low)) * math.cos(angle)
+        d_phase[b, n] = d_audio[b, n] * total
+
+
+@cuda.jit(device=True)
+def _lanes_sum(sums, row, value):
+    """Sum over the lanes of a harmonic, in their order; for lane 0."""
+    sums[row, cuda.threadIdx.x] = value
+    cuda.syncthreads()
+    total, first = ZERO, cuda.threadIdx.x // LANES * LANES
+    for lane in range(LANES):
+        total += sums[row, first + lane]
+    return total
+
+
+@cuda.jit
+def _projections(d_audio, f0_hz, amplitudes, start_phase, phase, grid, nyquist, d_segment):
+    """Gradients of the amplitudes below and above, and of the start phase, by one segment."""
+    sums = cuda.shared.array((4, THREADS), float32)
+    T, H = amplitudes.shape[1:]
+    N = d_audio.shape[1]
+    hop, _, a_shift, start, hann = grid
+    b, t = cuda.blockIdx.x // T, cuda.blockIdx.x % T
+    u, phased = min(t + 1, T - 1), d_segment.shape[2] == 3
+    first = start if t == 0 else max(start, int64(math.ceil((t - a_shift) * hop)))
+    last = start + N
+    if t < T - 1:
+        last = min(last, int64(math.ceil((t + 1 - a_shift) * hop)))
+    lane, group = cuda.threadIdx.x % LANES, cuda.threadIdx.x // LANES
+    for begin in range(0, H, THREADS // LANES):
+        k = min(begin + group, H - 1)  # all must meet at the barriers
+        offset = _offset(start_phase, b, k)
+        sine_low, sine_high, cosine_low, cosine_high = ZERO, ZERO, ZERO, ZERO
+        for n in range(first + lane - start, last - start, LANES):
+            _, _, _, f = _at(n, f0_hz[b], grid)
+            if float32(k + 1) * f < nyquist:
+                position = min(max((start + n) / hop + a_shift - t, 0.0), 1.0)
+                v = _blend(float32(position), hann)
+                angle, g = _angle(phase[b, n], k, offset), float32(d_audio[b, n])
+                sine = g * math.sin(angle)
+                sine_low += (ONE - v) * sine
+                sine_high += v * sine
+                if phased:
+                    cosine = g * math.cos(angle)
+                    cosine_low += (ONE - v) * cosine
+                    cosine_high += v * cosine
+        cuda.syncthreads()
+        sine_low, sine_high = _lanes_sum(sums, 0, sine_low), _lanes_sum(sums, 1, sine_high)
+        cosine_low, cosine_high = _lanes_sum(sums, 2, cosine_low), _lanes_sum(sums, 3, cosine_high)
+        if lane == 0 and begin + group < H:
+            order = float32(k + 1)
+            d_segment[b, t, 0, k] = sine_low if order * float32(f0_hz[b, t]) < nyquist else ZERO
+            d_segment[b, t, 1, k] = sine_high if order * float32(f0_hz[b, u]) < nyquist else ZERO
+            if phased:
+                low, high = _gains(f0_hz[b], amplitudes[b], t, u, k, nyquist)
+                d_segment[b, t, 2, k] = low * cosine_low + high * cosine_high
+        cuda.syncthreads()
+
+
+@cuda.jit
+def _gather_f0(d_phase, hop, shift, start, sample_rate, d_f0):
+    """Gradient of f0: each sample moves the phase of all that follow (eq. 5).
+
+    Seen from what follows: sample n of a stretch hears n - first + 1 samples of it and all of
+    those before, with the weights of their frames.
+    """
+    sums = cuda.shared.array((3, THREADS), float32)
+    b, i = cuda.blockIdx.x, cuda.threadIdx.x
+    T, stop = d_f0.shape[1], start + d_phase.shape[1]
+    step, tail = 2.0 * math.pi / sample_rate, 0.0
+    if i == 0:
+        for t in range(T):
+            d_f0[b, t] = 0.0
+    for s in range(T, -1, -1):
+        first, last = _ramp(s, hop, shift, T, start, stop)
+        plain, counted, rising = ZERO, ZERO, ZERO
+        for n in range(first + i, last, THREADS):
+            g, count = float32(d_phase[b, n - start]), n - first + 1
+            plain += g
+            counted += g * float32(count)
+            rising += g * float32(_rise(s, first, count, hop, shift, T))
+        sums[0, i], sums[1, i], sums[2, i] = plain, counted, rising
+        apart = THREADS // 2
+        while apart > 0:
+            cuda.syncthreads()
+            if i < apart:
+                for row in range(3):
+                    sums[row, i] += sums[row, i + apart]
+            apart //= 2
+        if i == 0:
+            rise = sums[2, 0] + tail * _rise(s, first, last - first, hop, shift, T)
+            total = sums[1, 0] + tail * (last - first)
+            below, above = _frames(s, T)
+            d_f0[b, above] += step * rise
+            d_f0[b, below] += step * (total - rise)
+            tail += sums[0, 0]
+        cuda.syncthreads()
+
+
+@cuda.jit
+def _gather_amplitudes(d_segment, d_amp):
+    """A frame's amplitude sounds in the segments on both sides of it (eq. 7)."""
+    i = cuda.grid(1)
+    B, T, H = d_amp.shape
+    if i < B * T * H:
+        b, t, k = i // (T * H), i // H % T, i % H
+        total = d_segment[b, t, 0, k]
+        if t > 0:
+            total += d_segment[b, t - 1, 1, k]
+        if t == T - 1:
+            total += d_segment[b, t, 1, k]
+        d_amp[b, t, k] = total
+
+
+@cuda.jit
+def _gather_start(d_segment, d_start):
+    i = cuda.grid(1)
+    B, H = d_start.shape
+    if i < B * H:
+        total = 0.0
+        for t in range(d_segment.shape[1]):
+            total += d_segment[i // H, t, 2, i % H]
+        d_start[i // H, i % H] = total
+
+
+def _blocks(size):
+    return -(-size // THREADS), THREADS
+
+
+def harmonic_phase(f0_hz, hop, shift, start, sample_rate, phase):
+    """Running sum of the frequency in turns, as 32 bits of its fraction (eq. 4)."""
+    B, T = f0_hz.shape
+    _phase_of_frames[_blocks(B)](f0_hz, hop, shift, start, sample_rate, phase)
+    _phase_of_samples[B * (T + 1), THREADS](f0_hz, hop, shift, start, sample_rate, phase)
+
+
+def harmonic_forward(f0_hz, amplitudes, start_phase, phase, grid, nyquist, scratch, audio):
+    """Sum of harmonics (eq. 1). grid = (hop, frequency shift, amplitude shift, start, hann)."""
+    _forward[_blocks(audio.size)](
+        f0_hz, amplitudes, start_phase, phase, grid, np.float32(nyquist), audio
+    )
+
+
+def harmonic_backward(
+    d_audio, f0_hz, amplitudes, start_phase, phase, grid, nyquist, scratch, d_phase, d_segment
+):
+    """Gradients of eq. 1 (eqs. 5-7), still per sample and per segment."""
+    B, T, _ = amplitudes.shape
+    inputs = d_audio, f0_hz, amplitudes, start_phase, phase, grid, np.float32(nyquist)
+    _slopes[_blocks(d_phase.size)](*inputs, d_phase)
+    _projections[B * T, THREADS](*inputs, d_segment)
+
+
+def harmonic_gather(d_phase, d_segment, hop, shift, start, sample_rate, d_f0, d_amp, d_start):
+    """Per-sample and per-segment gradients to those of the frames (eqs. 5-7)."""
+    _gather_f0[len(d_f0), THREADS](d_phase, hop, shift, start, sample_rate, d_f0)
+    _gather_amplitudes[_blocks(d_amp.size)](d_segment, d_amp)
+    if d_start.size:
+        _gather_start[_blocks(d_start.size)](d_segment, d_start)
