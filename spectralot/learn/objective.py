@@ -73,7 +73,7 @@ class Joint:
         return value, d_f0, d_amplitudes
 
     def moved(self, audio, f0_hz, read):
-        """f0 moved by a small whole ratio to the highest at which a loss is about at its least.
+        """Move f0 by a small whole ratio, to the highest at which the loss is about at its least.
 
         Parameters
         ----------
@@ -92,18 +92,18 @@ class Joint:
         convincing : ndarray of bool, shape (B,)
             Where the loss is half as large again, or more, half a semitone up and down.
         """
-        limit = 0.49 * self._grid["sample_rate"]
-
-        def loss_at(f0_hz):
-            f0_hz = np.minimum(f0_hz, limit)
-            rendered, _ = _render(self._grid, audio, f0_hz, read(f0_hz))
-            return self._loss.per_item(audio, rendered)[0]
-
-        losses = np.array([loss_at(f0_hz * ratio) for ratio in RATIOS])
+        losses = np.array([self._losses(audio, f0_hz * ratio, read) for ratio in RATIOS])
         best = np.argmax(losses <= NEARLY * losses.min(axis=0), axis=0)
         f0_hz = f0_hz * np.take(RATIOS, best)[:, None]
-        beside = np.minimum(*(loss_at(f0_hz * 2.0**octaves) for octaves in (-BESIDE, BESIDE)))
-        return f0_hz, beside > DIP * np.take_along_axis(losses, best[None], axis=0)[0]
+        below, above = (self._losses(audio, f0_hz * 2.0**step, read) for step in (-BESIDE, BESIDE))
+        least = np.take_along_axis(losses, best[None], axis=0)[0]
+        return f0_hz, np.minimum(below, above) > DIP * least
+
+    def _losses(self, audio, f0_hz, read):
+        """Loss of each sound as it is read at f0, which is kept below the Nyquist frequency."""
+        f0_hz = np.minimum(f0_hz, 0.49 * self._grid["sample_rate"])
+        rendered, _ = _render(self._grid, audio, f0_hz, read(f0_hz))
+        return self._loss.per_item(audio, rendered)[0]
 
 
 class Guided:
