@@ -14,7 +14,7 @@ import numpy as np
 from numba import complex64, cuda, float32
 
 THREADS = 128
-ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+ZERO, HALF, TWO = np.float32(0), np.float32(0.5), np.float32(2)
 
 
 @cuda.jit(device=True)
@@ -77,10 +77,8 @@ def _bins(z, k, table, scale):
     a, b = z[k], z[(half - k) & (half - 1)].conjugate()
     even, odd = a + b, a - b
     odd = complex(odd.imag, -odd.real) * table[k]
-    low, high, scale = even + odd, even - odd, HALF * scale
-    return complex(scale * low.real, scale * low.imag), complex(
-        scale * high.real, -scale * high.imag
-    )
+    low, high = even + odd, (even - odd).conjugate()
+    return _times(HALF * scale, low), _times(HALF * scale, high)
 
 
 @cuda.jit(device=True)
@@ -91,10 +89,7 @@ def _unbin(low, high, k, table, z):
         low, high = complex(TWO * low.real, ZERO), complex(TWO * high.real, ZERO)  # no twins
     high = high.conjugate()
     even, odd = low + high, (low - high) * table[k].conjugate()
-    even, odd = (
-        complex(HALF * even.real, HALF * even.imag),
-        complex(HALF * odd.real, HALF * odd.imag),
-    )
+    even, odd = _times(HALF, even), _times(HALF, odd)
     z[k] = complex(even.real - odd.imag, even.imag + odd.real)
     if 0 < k < half - k:
         z[half - k] = complex(even.real + odd.imag, odd.real - even.imag)

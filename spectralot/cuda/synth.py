@@ -133,20 +133,30 @@ def _at(n, f0, grid):
     return t, u, _blend(v, hann), f
 
 
+@cuda.jit(device=True)
+def _sample(b, n, f0_hz, amplitudes, start_phase, phase, grid, nyquist, slope):
+    """One sample (eq. 1), or its slope over the fundamental's phase (eq. 6)."""
+    t, u, v, f = _at(n, f0_hz[b], grid)
+    total = ZERO
+    for k in range(amplitudes.shape[2]):
+        low, high = _gains(f0_hz[b], amplitudes[b], t, u, k, nyquist)
+        order = float32(k + 1)
+        if (low != ZERO or high != ZERO) and order * f < nyquist:
+            angle = _angle(phase[b, n], k, _offset(start_phase, b, k))
+            wave = order * math.cos(angle) if slope else math.sin(angle)
+            total += (low + v * (high - low)) * wave
+    return total
+
+
 @cuda.jit
 def _forward(f0_hz, amplitudes, start_phase, phase, grid, nyquist, audio):
     i = cuda.grid(1)
     B, N = audio.shape
     if i < B * N:
         b, n = i // N, i % N
-        t, u, v, f = _at(n, f0_hz[b], grid)
-        total = ZERO
-        for k in range(amplitudes.shape[2]):
-            low, high = _gains(f0_hz[b], amplitudes[b], t, u, k, nyquist)
-            if (low != ZERO or high != ZERO) and float32(k + 1) * f < nyquist:
-                offset = _offset(start_phase, b, k)
-                total += (low + v * (high - low)) * math.sin(_angle(phase[b, n], k, offset))
-        audio[b, n] = total
+        audio[b, n] = _sample(
+            b, n, f0_hz, amplitudes, start_phase, phase, grid, nyquist, False
+        )  # fmt: skip
 
 
 @cuda.jit
@@ -156,16 +166,9 @@ def _slopes(d_audio, f0_hz, amplitudes, start_phase, phase, grid, nyquist, d_pha
     B, N = d_phase.shape
     if i < B * N:
         b, n = i // N, i % N
-        t, u, v, f = _at(n, f0_hz[b], grid)
-        total = ZERO
-        for k in range(amplitudes.shape[2]):
-            low, high = _gains(f0_hz[b], amplitudes[b], t, u, k, nyquist)
-            order = float32(k + 1)
-            if (low != ZERO or high != ZERO) and order * f < nyquist:
-                offset = _offset(start_phase, b, k)
-                angle = _angle(phase[b, n], k, offset)
-                total += order * (low + v * (high - low)) * math.cos(angle)
-        d_phase[b, n] = d_audio[b, n] * total
+        d_phase[b, n] = d_audio[b, n] * _sample(
+            b, n, f0_hz, amplitudes, start_phase, phase, grid, nyquist, True
+        )  # fmt: skip
 
 
 @cuda.jit(device=True)

@@ -10,22 +10,10 @@ import math
 
 from numba import cuda, float64
 
+from ..cpu.transport import SMALLEST, _cost
+
 THREADS = 128
 SUMS = THREADS + 1
-SMALLEST = 1e-300  # a mass below has no finite reciprocal, or nearly so: silence
-
-
-@cuda.jit(device=True)
-def _cost(d, p):
-    """|d|^p and its derivative (eq. 1); the derivative at 0 is 0, the mean of both sides."""
-    if p == 2.0:
-        return d * d, 2.0 * d
-    if p == 1.0:
-        return abs(d), 1.0 if d > 0.0 else (-1.0 if d < 0.0 else 0.0)
-    if d == 0.0:
-        return 0.0, 0.0
-    slope = abs(d) ** (p - 1.0)
-    return abs(d) * slope, p * math.copysign(slope, d)
 
 
 @cuda.jit(device=True)
