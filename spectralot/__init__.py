@@ -46,11 +46,17 @@ _HOMES = {
         "preset",
         "PRESETS",
     ],
-    "metrics": ["log_spectral_distance", "level_difference_db", "pitch_scores"],
+    "metrics": [
+        "log_spectral_distance",
+        "level_difference_db",
+        "pitch_scores",
+        "melody_scores",
+    ],
     "tracks": ["HarmonicTracks"],
     "estimate.estimator": ["HarmonicEstimator"],
     "estimate.fit": ["fit_note"],
     "estimate.harmonics": ["fit_harmonics", "HarmonicFit"],
+    "formats": ["read_tracks", "write_tracks"],
     "audio": ["read_audio", "read_blocks", "write_wav"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -8,8 +8,9 @@ import numpy as np
 from . import checks
 from .stft import stft_magnitude_forward
 
-__all__ = ["level_difference_db", "log_spectral_distance", "pitch_scores"]
+__all__ = ["level_difference_db", "log_spectral_distance", "melody_scores", "pitch_scores"]
 
+TOLERANCES_CENTS = (50, 25, 10)
 AVERAGES = ("rms", "square")
 LOWEST_DB = -300.0
 
@@ -199,7 +200,10 @@ def pitch_scores(ref_time_s, ref_f0_hz, est_time_s, est_f0_hz, est_voiced=None):
     checks.same_shape("est_voiced", est_voiced, est_time_s.shape)
     judged = ~np.isnan(ref_f0_hz)
     ref_time_s, ref_f0_hz = ref_time_s[judged], ref_f0_hz[judged]
-    f0_hz, voiced = _read_pitch(ref_time_s, est_time_s, est_f0_hz, est_voiced & (est_f0_hz > 0))
+    step_s = np.median(np.diff(est_time_s)) if len(est_time_s) > 1 else 0.0
+    f0_hz, voiced = _read_pitch(
+        ref_time_s, est_time_s, est_f0_hz, est_voiced & (est_f0_hz > 0), max(2 * step_s, 0.03)
+    )
 
     pitched = ref_f0_hz > 0
     found, wanted = f0_hz[pitched], ref_f0_hz[pitched]
@@ -220,8 +224,8 @@ def pitch_scores(ref_time_s, ref_f0_hz, est_time_s, est_f0_hz, est_voiced=None):
     }
 
 
-def _read_pitch(time_s, est_time_s, est_f0_hz, est_voiced):
-    """The estimate's f0 and voicing at other times."""
+def _read_pitch(time_s, est_time_s, est_f0_hz, est_voiced, reach_s):
+    """The estimate's f0 and voicing at other times; none further than the reach from a frame."""
     if len(est_time_s) == 0:
         return np.zeros(len(time_s)), np.zeros(len(time_s), bool)
     after = np.clip(np.searchsorted(est_time_s, time_s), 0, len(est_time_s) - 1)
@@ -234,10 +238,133 @@ def _read_pitch(time_s, est_time_s, est_f0_hz, est_voiced):
         low, high = np.log2(est_f0_hz[before]), np.log2(est_f0_hz[after])
         close = np.abs(high - low) < 1 / 12  # never so where one of them is missing
         f0_hz = np.where(close, 2.0 ** (low + share * (high - low)), f0_hz)
-    step_s = np.median(np.diff(est_time_s)) if len(est_time_s) > 1 else 0.0
-    near = np.abs(est_time_s[nearer] - time_s) <= max(2 * step_s, 0.03)
+    near = np.abs(est_time_s[nearer] - time_s) <= reach_s
     return np.where(near, f0_hz, 0.0), near & est_voiced[nearer]
 
 
 def _share(flags):
     return float(np.mean(flags)) if len(flags) else np.nan
+
+
+def melody_scores(ref_time_s, ref_f0_hz, est_time_s, est_f0_hz):
+    """Score an estimate of f0 over time as mir_eval does, at three tolerances.
+
+    Parameters
+    ----------
+    ref_time_s : array_like, shape (T,)
+        Times of the reference, from 0, rising.
+    ref_f0_hz : array_like, shape (T,)
+        Its f0; 0, below or NaN where there is no pitch.
+    est_time_s : array_like, shape (S,)
+        Times of the estimate, from 0, rising.
+    est_f0_hz : array_like, shape (S,)
+        Its f0; 0 or NaN where it gives none, minus its guess where it hears no pitch. A guess
+        counts for RPA and RCA.
+
+    Returns
+    -------
+    dict of float
+        "vr", "vfa": voicing recall and false alarm, the share of frames with and without a pitch
+        that are called voiced. For c = 50, 25 and 10 cents: "rpa{c}", "rca{c}": raw pitch and raw
+        chroma accuracy, the share of frames with a pitch that are met within c, and but for
+        octaves; "oa{c}": overall accuracy, the share of all frames that are met within c and
+        called voiced, or rightly called unvoiced. Of the frames that both call voiced: "gpe{c}":
+        gross pitch error, the share that is off by c or more; "fpe{c}": fine pitch error, the
+        standard deviation of the errors of the others, in cents; "gpe_20_percent": the share that
+        is off by more than 20 percent, which is what GPE means for speech. GPE and FPE are NaN
+        where there is no such frame.
+
+    Raises
+    ------
+    ParameterError
+        If there is no frame, shapes differ, or times are below 0 or do not rise.
+
+    Notes
+    -----
+    RPA, RCA, OA, VR and VFA are those of `mir_eval.melody.evaluate`, and so is the way to read
+    the estimate at the reference's times: linearly in cents, held where it gives no f0, without a
+    pitch from the frame before on and beyond its end. Where no frame has a pitch, RPA and RCA are
+    0 and VR is 1; where all have one, VFA is 0. `pitch_scores` reads other times more cautiously.
+
+    References
+    ----------
+    Raffel et al., *mir_eval: A Transparent Implementation of Common MIR Metrics*, ISMIR 2014;
+    Salamon et al., *Melody Extraction from Polyphonic Music Signals*, 2014; Rabiner et al., *A
+    Comparative Performance Study of Several Pitch Detection Algorithms*, 1976 (gross and fine).
+
+    Examples
+    --------
+    >>> from spectralot.metrics import melody_scores
+    >>> time = [0.00, 0.01, 0.02, 0.03]
+    >>> scores = melody_scores(time, [220, 220, 220, 0], time, [221, 440, -220, 0])
+    >>> round(scores["rpa50"], 3), scores["rca50"], scores["oa50"], scores["gpe50"]
+    (0.667, 1.0, 0.5, 0.5)
+    """
+    ref_time_s, ref_f0_hz = _melody("ref", ref_time_s, ref_f0_hz)
+    est_time_s, est_f0_hz = _melody("est", est_time_s, est_f0_hz)
+    ref_cents, ref_voiced = _cents(ref_f0_hz), ref_f0_hz > 0
+    est_cents, est_voiced = _resampled(
+        ref_time_s, est_time_s, _cents(est_f0_hz), (est_f0_hz > 0).astype(float)
+    )
+    n_voiced = max(np.count_nonzero(ref_voiced), 1)
+    n_unvoiced = max(np.count_nonzero(~ref_voiced), 1)
+    has_pitch = (ref_cents != 0) & (est_cents != 0)
+    error = np.where(has_pitch, est_cents - ref_cents, np.inf)
+    chroma = np.full(len(error), np.inf)
+    chroma[has_pitch] = error[has_pitch] - 1200 * np.floor(error[has_pitch] / 1200 + 0.5)
+    both = ref_voiced & (est_voiced > 0) & has_pitch
+    heard = error[both]
+    found = {
+        "vr": float(est_voiced[ref_voiced].sum() / n_voiced) if ref_voiced.any() else 1.0,
+        "vfa": float(est_voiced[~ref_voiced].sum() / n_unvoiced),
+    }
+    for cents in TOLERANCES_CENTS:
+        met = ref_voiced & (np.abs(error) < cents)
+        fine = heard[np.abs(heard) < cents]
+        right = np.where(ref_voiced, met * est_voiced, 1 - est_voiced)
+        found |= {
+            f"rpa{cents}": float(met.sum() / n_voiced),
+            f"rca{cents}": float((ref_voiced & (np.abs(chroma) < cents)).sum() / n_voiced),
+            f"oa{cents}": float(right.mean()),
+            f"gpe{cents}": _share(np.abs(heard) >= cents),
+            f"fpe{cents}": float(fine.std()) if len(fine) else np.nan,
+        }
+    return found | {"gpe_20_percent": _share(np.abs(2 ** (heard / 1200) - 1) > 0.2)}
+
+
+def _melody(side, time_s, f0_hz):
+    """Checked, NaN turned to 0, from 0 s on: mir_eval repeats the first frame there."""
+    time_s = checks.float_array(f"{side}_time_s", time_s, 1, dtype=np.float64)
+    f0_hz = np.asarray(f0_hz, np.float64)
+    f0_hz = checks.float_array(f"{side}_f0_hz", np.where(np.isnan(f0_hz), 0.0, f0_hz), 1)
+    checks.same_shape(f"{side}_f0_hz", f0_hz, time_s.shape)
+    if time_s[0] < 0 or np.any(np.diff(time_s) <= 0):
+        lowest, step = time_s.min(), np.diff(time_s).min(initial=np.inf)
+        raise checks.ParameterError(
+            f"{side}_time_s must be at least 0 and rise, got {lowest:g} and steps of {step:g}"
+        )
+    if time_s[0] > 0:
+        time_s, f0_hz = np.r_[0.0, time_s], np.r_[f0_hz[0], f0_hz]
+    return time_s, f0_hz
+
+
+def _cents(f0_hz):
+    """Above 10 Hz; 0 where there is no f0."""
+    cents = np.zeros(len(f0_hz))
+    there = f0_hz != 0
+    cents[there] = 1200 * np.log2(np.abs(f0_hz[there]) / 10)
+    return cents
+
+
+def _resampled(new_time_s, time_s, cents, voiced):
+    """Pitch and voicing at other times by mir_eval's rules."""
+    if time_s.shape == new_time_s.shape and np.allclose(time_s, new_time_s):
+        return cents, voiced
+    time_s, new_time_s = time_s.round(10), new_time_s.round(10)
+    if new_time_s[-1] > time_s[-1]:
+        time_s = np.r_[time_s, new_time_s[-1]]
+        cents, voiced = np.r_[cents, 0.0], np.r_[voiced, 0.0]
+    last = np.maximum.accumulate(np.where(cents != 0, np.arange(len(cents)), 0))
+    before = np.searchsorted(time_s, new_time_s, side="right") - 1
+    read = np.interp(new_time_s, time_s, cents[last])
+    return np.where(cents[before] != 0, read, 0.0), voiced[before]

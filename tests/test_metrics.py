@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from spectralot import ParameterError
-from spectralot.metrics import level_difference_db, log_spectral_distance, pitch_scores
+from spectralot.metrics import (
+    level_difference_db,
+    log_spectral_distance,
+    melody_scores,
+    pitch_scores,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -162,3 +167,99 @@ def test_what_is_not_judged_counts_nowhere():
     assert np.isnan(scores["rpa50"]) and scores["voicing_false_alarm"] == 0
     with pytest.raises(ParameterError, match="est_voiced must have shape"):
         pitch_scores(time, ref, time, ref, [True])
+
+
+MIR_EVAL = {
+    "rpa": "raw_pitch_accuracy", "rca": "raw_chroma_accuracy", "oa": "overall_accuracy",
+}  # fmt: skip
+
+
+def melody(rng, time):
+    """Steps and glides of pitch; a third of the frames without a pitch, some with a guess."""
+    f0 = 110 * 2 ** np.cumsum(rng.choice([0, 0.01, -0.01, 0.3, -0.3], len(time)) / 3)
+    sign = rng.choice([1, 1, 0, -1], len(time) // 7 + 1).repeat(7)[: len(time)]
+    return f0 * sign
+
+
+def grids(rng):
+    """Pairs of times: equal, of other steps, later starts and earlier ends, uneven."""
+    ref = 0.01 * np.arange(500)
+    yield ref, ref
+    yield ref, ref + 4e-9  # the same but for rounding
+    yield ref, 0.0058 * np.arange(700)
+    yield 0.0058 * np.arange(700), ref
+    yield ref, 0.0023 + 0.01 * np.arange(300)
+    yield 0.02 + 0.01 * np.arange(300), ref
+    yield ref + 0.004, 0.001 + 256 / 44100 * np.arange(2000)
+    yield ref, np.sort(rng.uniform(0, 5, 400))
+    yield np.sort(rng.uniform(0, 5, 400)), ref
+
+
+@pytest.mark.filterwarnings("ignore:Non-uniform timescale")
+def test_melody_scores_are_mir_evals_on_any_times(rng):
+    theirs = pytest.importorskip("mir_eval").melody
+    for ref_time, est_time in grids(rng):
+        for _ in range(3):
+            ref, noise = melody(rng, ref_time), rng.choice([3, 15, 35, 70, 1190], len(est_time))
+            est = np.interp(est_time, ref_time, np.abs(ref)) * 2 ** (noise / 1200)
+            est *= np.sign(melody(rng, est_time))
+            ours = melody_scores(ref_time, ref, est_time, est)
+            expected = theirs.evaluate(ref_time, ref, est_time, est)
+            assert ours["vr"] == pytest.approx(expected["Voicing Recall"], abs=1e-9)
+            assert ours["vfa"] == pytest.approx(expected["Voicing False Alarm"], abs=1e-9)
+            pitches = theirs.to_cent_voicing(ref_time, ref, est_time, est)
+            for name, function in MIR_EVAL.items():
+                for cents in (50, 25, 10):
+                    score = getattr(theirs, function)(*pitches, cent_tolerance=cents)
+                    assert ours[f"{name}{cents}"] == pytest.approx(score, abs=1e-9)
+            ref_voiced, ref_cents, est_voiced, est_cents = pitches
+            both = (ref_voiced > 0) & (est_voiced > 0) & (est_cents != 0)
+            error = (est_cents - ref_cents)[both]
+            for cents in (50, 25, 10):
+                gross = np.abs(error) >= cents
+                assert 0 < gross.mean() < 1
+                assert ours[f"gpe{cents}"] == pytest.approx(gross.mean(), abs=1e-9)
+                assert ours[f"fpe{cents}"] == pytest.approx(error[~gross].std(), abs=1e-9)
+            assert 0 < ours["gpe_20_percent"] <= ours["gpe50"]
+
+
+def test_melody_scores_of_a_track_by_hand():
+    time, nan = 0.01 * np.arange(8), np.nan
+    ref = np.array([100, 100, 100, 100, 100, 0, -90, nan])
+    cents = np.array([4, -20, 40, 1190, 0, 0, 0, 0])
+    est = np.array([100, 100, 100, 100, -100, 0, 80, nan]) * 2 ** (cents / 1200)
+    scores = melody_scores(time, ref, time, est)
+    assert (scores["vr"], scores["vfa"]) == pytest.approx((4 / 5, 1 / 3))
+    rates = {name: [scores[f"{name}{c}"] for c in (50, 25, 10)] for name in ("rpa", "rca", "oa")}
+    assert rates["rpa"] == pytest.approx([4 / 5, 3 / 5, 2 / 5])
+    assert rates["rca"] == pytest.approx([1, 4 / 5, 2 / 5])
+    assert rates["oa"] == pytest.approx([5 / 8, 4 / 8, 3 / 8])
+    assert [scores[f"gpe{c}"] for c in (50, 25, 10)] == [1 / 4, 2 / 4, 3 / 4]
+    assert scores["fpe50"] == pytest.approx(np.std([4, -20, 40]))
+    assert scores["fpe25"] == pytest.approx(12) and scores["fpe10"] == pytest.approx(0)
+    assert scores["gpe_20_percent"] == 1 / 4
+
+
+def test_melody_scores_where_nothing_has_a_pitch():
+    time, none, tone = [0.0, 0.1], [0.0, 0.0], [100.0, 100.0]
+    scores = melody_scores(time, none, time, none)
+    assert (scores["vr"], scores["vfa"], scores["rpa50"], scores["oa50"]) == (1, 0, 0, 1)
+    assert np.isnan(scores["gpe50"]) and np.isnan(scores["fpe50"])
+    scores = melody_scores(time, tone, time, none)
+    assert (scores["vr"], scores["rpa50"], scores["oa50"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("times", "f0", "message"),
+    [
+        ([0, 0.1, 0.1], [1, 1, 1], "est_time_s must be at least 0 and rise, got 0 and steps of 0"),
+        ([-1, 0, 1], [1, 1, 1], "est_time_s must be at least 0 and rise, got -1 and steps of 1"),
+        ([0, 1, 2], [1, 1], r"est_f0_hz must have shape \(3,\), got \(2,\)"),
+        ([], [], "est_time_s must not be empty"),
+        ([0, 1, np.nan], [1, 1, 1], "est_time_s must be finite"),
+        ([0, 1, 2], [1, np.inf, 1], "est_f0_hz must be finite"),
+    ],
+)
+def test_melody_scores_refuse_what_is_no_track(times, f0, message):
+    with pytest.raises(ParameterError, match=message):
+        melody_scores([0, 1, 2], [1, 1, 1], times, f0)

@@ -9,7 +9,9 @@ import click
 
 from .. import __version__
 from .compare import compare
+from .convert import convert
 from .estimate import estimate
+from .eval import evaluate_pitch
 from .evaluate import evaluate
 from .landscape import landscape
 from .reproduce import reproduce
@@ -24,5 +26,7 @@ def main():
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-for command in (estimate, compare, landscape, train, evaluate, reproduce):
+for command in (
+    estimate, convert, evaluate_pitch, compare, landscape, train, evaluate, reproduce,
+):  # fmt: skip
     main.add_command(command)
