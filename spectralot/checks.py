@@ -7,6 +7,8 @@ import operator
 
 import numpy as np
 
+from . import backend
+
 
 class ParameterError(ValueError):
     """An argument breaks a rule; the message names the argument, the rule and the value."""
@@ -14,6 +16,8 @@ class ParameterError(ValueError):
 
 def float_array(name, value, ndim, *, dtype=None, infinite=False):
     """Return `value` as a contiguous float32 or float64 array, or raise.
+
+    An array on a device stays there, in float32, and its numbers are not looked at.
 
     Parameters
     ----------
@@ -34,17 +38,14 @@ def float_array(name, value, ndim, *, dtype=None, infinite=False):
         If the array is not real, is empty, has another rank, or holds NaN or infinity.
     """
     allowed = (ndim,) if isinstance(ndim, int) else ndim
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise ParameterError(f"{name} must be an array of real numbers ({error})") from None
-    if array.dtype.kind not in "fiub":
-        raise ParameterError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    array = value if backend.on_device(value) else real_array(name, value)
     if array.ndim not in allowed:
         wanted = " or ".join(str(n) for n in allowed)
         raise ParameterError(f"{name} must have {wanted} dimension(s), got shape {array.shape}")
     if array.size == 0:
         raise ParameterError(f"{name} must not be empty, got shape {array.shape}")
+    if backend.on_device(value):
+        return backend.given(name, value, dtype or np.float32)
     if dtype is None:
         dtype = np.float32 if array.dtype == np.float32 else np.float64
     array = np.asarray(array, dtype=dtype, order="C")
@@ -56,10 +57,28 @@ def float_array(name, value, ndim, *, dtype=None, infinite=False):
     return array
 
 
+def real_array(name, value):
+    """The array of real numbers that this is, or raise."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ParameterError(f"{name} must be an array of real numbers ({error})") from None
+    if array.dtype.kind not in "fiub":
+        raise ParameterError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    return array
+
+
 def same_shape(name, array, shape):
     """Raise unless `array` has exactly `shape`."""
     if array.shape != tuple(shape):
         raise ParameterError(f"{name} must have shape {tuple(shape)}, got {array.shape}")
+
+
+def same_place(name, array, other_name, other):
+    """Raise if one of two arrays is on a device and the other is not."""
+    if backend.on_device(array) != backend.on_device(other):
+        where = "on a device" if backend.on_device(other) else "in memory"
+        raise ParameterError(f"{name} must be {where}, as {other_name} is, got {type(array)}")
 
 
 def integer(name, value, minimum):

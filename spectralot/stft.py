@@ -9,13 +9,13 @@ from functools import lru_cache
 import numba
 import numpy as np
 
-from . import checks
+from . import backend, checks
 from .checks import ParameterError
-from .cpu import stft as cpu
 
 __all__ = ["frame_count", "frame_times", "stft_magnitude_backward", "stft_magnitude_forward"]
 
 PADDINGS = ("end", "center", "none")
+SIZES_ON_DEVICE = tuple(2**bits for bits in range(6, 13))
 
 
 @dataclass(frozen=True)
@@ -148,9 +148,10 @@ def stft_magnitude_forward(
     Parameters
     ----------
     x : array_like, shape (N,) or (B, N)
-        Signals; float32 stays float32, anything else becomes float64.
+        Signals; float32 stays float32, anything else becomes float64. On a device, where the result
+        is then too: float32.
     n_fft : int
-        Frame length n in samples; any size.
+        Frame length n in samples; any size. On a device a power of two from 64 to 4096.
     hop_length : int
         Step between frames in samples.
     window : str, tuple or array_like, shape (n_fft,)
@@ -185,20 +186,21 @@ def stft_magnitude_forward(
     """
     x = checks.float_array("x", x, (1, 2))
     batched = x.ndim == 2
-    x = x if batched else x[None]
+    x = x.reshape(-1, x.shape[-1])
     n_fft = checks.integer("n_fft", n_fft, 2)
+    if backend.on_device(x) and n_fft not in SIZES_ON_DEVICE:
+        raise ParameterError(
+            f"n_fft must be a power of two from 64 to 4096 on a device, got {n_fft}"
+        )
     T = frame_count(x.shape[1], n_fft=n_fft, hop_length=hop_length, padding=padding)
     checks.one_of("power", power, (1, 2))
     window = _window(window, n_fft, x.dtype)
     scale = 1 / np.sqrt(n_fft) if normalized else 1.0
     offset = _offset(n_fft, padding)
-    shape = (len(x), T, n_fft // 2 + 1)
-    # one piece of memory: the C library reuses it, while two would be given back at every call
-    block = np.empty((3, np.prod(shape)), x.dtype)
-    spectrum = block[:2].reshape(-1).view(np.result_type(x.dtype, np.complex64)).reshape(shape)
-    magnitude = block[2].reshape(shape)
-    cpu.stft_forward(
-        x, window, int(hop_length), offset, float(scale), int(power), _scratch(n_fft, x.dtype)[0],
+    frames = None if backend.on_device(x) else _scratch(x, T, n_fft)[0]
+    spectrum, magnitude = _outputs(x, (len(x), T, n_fft // 2 + 1))
+    backend.kernels("stft", x).stft_forward(
+        x, backend.constant(window, x), int(hop_length), offset, float(scale), int(power), frames,
         spectrum, magnitude,
     )  # fmt: skip
     saved = StftSaved(
@@ -206,6 +208,15 @@ def stft_magnitude_forward(
         x.shape[1], batched,
     )  # fmt: skip
     return (magnitude if batched else magnitude[0]), saved
+
+
+def _outputs(x, shape):
+    if backend.on_device(x):
+        return backend.empty(shape, np.complex64, x), backend.empty(shape, x.dtype, x)
+    # one piece of memory: the C library reuses it, while two would be given back at every call
+    block = np.empty((3, np.prod(shape)), x.dtype)
+    spectrum = block[:2].reshape(-1).view(np.result_type(x.dtype, np.complex64)).reshape(shape)
+    return spectrum, block[2].reshape(shape)
 
 
 def stft_magnitude_backward(d_magnitude, saved):
@@ -241,16 +252,17 @@ def stft_magnitude_backward(d_magnitude, saved):
     >>> stft_magnitude_backward(np.ones_like(magnitude), saved).shape
     (4096,)
     """
-    magnitude = saved.magnitude
+    magnitude, n_fft = saved.magnitude, len(saved.window)
     d_magnitude = checks.float_array(
         "d_magnitude", d_magnitude, 2 + saved.batched, dtype=magnitude.dtype
     )
     checks.same_shape("d_magnitude", d_magnitude, magnitude.shape[not saved.batched :])
-    d_x = np.empty((len(magnitude), saved.n_samples), magnitude.dtype)
-    cpu.stft_backward(
-        d_magnitude.reshape(magnitude.shape), saved.spectrum, magnitude, saved.window,
-        saved.hop_length, saved.offset, saved.scale, saved.power,
-        _chunk(d_x.shape, len(saved.window)), *_scratch(len(saved.window), d_x.dtype), d_x,
+    checks.same_place("d_magnitude", d_magnitude, "the magnitude", magnitude)
+    d_x = backend.empty((len(magnitude), saved.n_samples), magnitude.dtype, magnitude)
+    backend.kernels("stft", d_x).stft_backward(
+        d_magnitude.reshape(magnitude.shape), saved.spectrum, magnitude,
+        backend.constant(saved.window, d_x), saved.hop_length, saved.offset, saved.scale,
+        saved.power, _chunk(d_x.shape, n_fft), *_scratch(d_x, magnitude.shape[1], n_fft), d_x,
     )  # fmt: skip
     return d_x if saved.batched else d_x[0]
 
@@ -260,16 +272,18 @@ def _offset(n_fft, padding):
     return -(n_fft // 2) if padding == "center" else 0
 
 
-def _scratch(n_fft, dtype):
-    """Frames and spectra of one call of the FFT for each thread.
+def _scratch(x, n_frames, n_fft):
+    """Frames and spectra of one call of the FFT for each thread; on a device, all frames.
 
     Fewer frames in a call lose the FFT's SIMD, more of them leave the cache.
     """
+    if backend.on_device(x):
+        return backend.empty((len(x), n_frames, n_fft), x.dtype, x), None
     size = max(16, 16384 // n_fft)
     threads = numba.config.NUMBA_NUM_THREADS
-    complex_dtype = np.result_type(dtype, np.complex64)
+    complex_dtype = np.result_type(x.dtype, np.complex64)
     return (
-        np.empty((threads, size, n_fft), dtype),
+        np.empty((threads, size, n_fft), x.dtype),
         np.empty((threads, size, n_fft // 2 + 1), complex_dtype),
     )
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import checks
+from . import backend, checks
 from .checks import ParameterError
-from .cpu import synth as cpu
+from .cpu.synth import CHUNK, ROWS
 
 __all__ = ["harmonic_backward", "harmonic_forward", "sinusoidal_backward", "sinusoidal_forward"]
 
@@ -67,8 +67,12 @@ def _grid(n_samples, n_frames, hop_length, interpolation, block, first_frame):
 
 
 def _batch(name, frames, amplitudes, frames_ndim):
-    """Both inputs in float64 with a batch axis, the output's dtype, and if there was a batch."""
-    frames = checks.float_array(name, frames, (frames_ndim, frames_ndim + 1))
+    """Both inputs with a batch axis, the output's dtype, and if there was a batch.
+
+    Frames in float64, amplitudes too, but on a device in float32.
+    """
+    checks.same_place("amplitudes", amplitudes, name, frames)
+    frames = checks.float_array(name, frames, (frames_ndim, frames_ndim + 1), dtype=np.float64)
     amplitudes = checks.float_array("amplitudes", amplitudes, (2, 3))
     batched = frames.ndim == frames_ndim + 1
     lead = frames.shape[: 1 + batched]
@@ -78,14 +82,20 @@ def _batch(name, frames, amplitudes, frames_ndim):
             f"amplitudes must have shape ({axes}, H) with {name}'s {axes} = {lead}, "
             f"got {amplitudes.shape}"
         )
+    dtype = amplitudes.dtype
+    if not backend.on_device(frames):
+        amplitudes = amplitudes.astype(np.float64)
     if not batched:
-        frames, amplitudes = frames[None], amplitudes[None]
-    return frames.astype(np.float64), amplitudes.astype(np.float64), amplitudes.dtype, batched
+        frames = frames.reshape(1, *frames.shape)
+        amplitudes = amplitudes.reshape(1, *amplitudes.shape)
+    return frames, amplitudes, dtype, batched
 
 
-def _start_phase(start_phase, batched, n_batch, n_partials):
+def _start_phase(start_phase, batched, amplitudes):
+    n_batch, _, n_partials = amplitudes.shape
     if start_phase is None:
-        return np.zeros((n_batch, n_partials))
+        return backend.constant(np.zeros((n_batch, n_partials)), amplitudes)
+    checks.same_place("start_phase", start_phase, "amplitudes", amplitudes)
     start_phase = checks.float_array("start_phase", start_phase, 1 + batched, dtype=np.float64)
     shape = (n_batch, n_partials) if batched else (n_partials,)
     checks.same_shape("start_phase", start_phase, shape)
@@ -93,6 +103,8 @@ def _start_phase(start_phase, batched, n_batch, n_partials):
 
 
 def _check_f0(f0_hz, sample_rate):
+    if backend.on_device(f0_hz):
+        return
     low, high = f0_hz.min(), f0_hz.max()
     if low <= 0 or high >= 0.5 * sample_rate:
         raise ParameterError(
@@ -101,8 +113,9 @@ def _check_f0(f0_hz, sample_rate):
         )
 
 
-def _check_d_audio(d_audio, shape, batched):
-    d_audio = checks.float_array("d_audio", d_audio, 1 + batched, dtype=np.float64)
+def _check_d_audio(d_audio, shape, batched, amplitudes):
+    checks.same_place("d_audio", d_audio, "the audio", amplitudes)
+    d_audio = checks.float_array("d_audio", d_audio, 1 + batched, dtype=amplitudes.dtype)
     checks.same_shape("d_audio", d_audio, shape if batched else shape[1:])
     return d_audio.reshape(shape)
 
@@ -127,7 +140,8 @@ def harmonic_forward(
 
     Partials at or above half the sample rate are silent. All arithmetic is in float64, so the
     phase of an hour does not drift; give `f0_hz` in float64 where its rounding would be heard.
-    Harmonics of one phase follow from each other by a two-term recurrence.
+    Harmonics of one phase follow from each other by a two-term recurrence. Of arrays on a device
+    only f0 and phases are exact beyond float32, f0 is not looked at, and the result is there too.
 
     Parameters
     ----------
@@ -191,6 +205,8 @@ def harmonic_forward(
     B, T, H = amplitudes.shape
     orders = np.arange(1, H + 1)
     if inharmonicity is not None:
+        if backend.on_device(f0_hz):
+            raise ParameterError("inharmonicity must be None for arrays on a device, got another")
         return _inharmonic_forward(
             f0_hz, amplitudes, inharmonicity, dtype, batched, orders,
             dict(n_samples=n_samples, sample_rate=sample_rate, start_phase=start_phase,
@@ -198,20 +214,30 @@ def harmonic_forward(
                  first_frame=first_frame),
         )  # fmt: skip
     grid, length = _grid(n_samples, T, hop_length, interpolation, block, first_frame)
-    phase0 = _start_phase(start_phase, batched, B, H)
-    phase = np.empty((B, length))
-    audio = np.empty((B, length))
-    cpu.harmonic_phase(f0_hz, grid[0], grid[1], grid[3], sample_rate, phase)
-    cpu.harmonic_forward(
+    phase0, kernels = (
+        _start_phase(start_phase, batched, amplitudes),
+        backend.kernels("synth", f0_hz),
+    )
+    turns = np.uint32 if backend.on_device(f0_hz) else np.float64
+    phase = backend.empty((B, length), turns, f0_hz)
+    audio = backend.empty((B, length), amplitudes.dtype, f0_hz)
+    end_phase = backend.empty((B, H), np.float64, f0_hz)
+    kernels.harmonic_phase(f0_hz, grid[0], grid[1], grid[3], sample_rate, phase)
+    kernels.harmonic_forward(
         f0_hz, amplitudes, phase0, phase, grid, 0.5 * sample_rate, _scratch(B * T), audio
     )
-    end_phase = np.mod(phase0 + orders * phase[:, -1:], 2 * np.pi)
+    kernels.harmonic_end(phase, phase0, end_phase)
     saved = SynthSaved(
         end_phase if batched else end_phase[0], f0_hz, amplitudes, phase0, phase, grid,
         sample_rate, dtype, batched, start_phase is not None,
     )  # fmt: skip
-    audio = audio.astype(dtype, copy=False)
+    audio = _as(audio, dtype)
     return (audio if batched else audio[0]), saved
+
+
+def _as(array, dtype):
+    """In the dtype of the caller's arrays; on a device it is."""
+    return array if backend.on_device(array) else array.astype(dtype, copy=False)
 
 
 def harmonic_backward(d_audio, saved):
@@ -256,22 +282,26 @@ def harmonic_backward(d_audio, saved):
     """
     if saved.inharmonicity is not None:
         return _inharmonic_backward(d_audio, saved)
-    B, T, H = saved.amplitudes.shape
-    phase = saved.phase
-    d_audio = _check_d_audio(d_audio, phase.shape, saved.batched)
-    dtype = saved.dtype
-    wanted = saved.has_start_phase
-    d_phase, d_segment = np.empty_like(phase), np.empty((B, T, 2 + wanted, H))
-    d_f0, d_amp, d_start = np.empty((B, T)), np.empty((B, T, H)), np.empty((B, H * wanted))
-    cpu.harmonic_backward(
-        d_audio, saved.f0_hz, saved.amplitudes, saved.start_phase, phase, saved.grid,
+    (B, T, H), phase, amplitudes = saved.amplitudes.shape, saved.phase, saved.amplitudes
+    d_audio = _check_d_audio(d_audio, phase.shape, saved.batched, amplitudes)
+    wanted, kernels = saved.has_start_phase, backend.kernels("synth", phase)
+    d_phase, d_segment, d_amp = (
+        backend.empty(shape, amplitudes.dtype, phase)
+        for shape in (phase.shape, (B, T, 2 + wanted, H), (B, T, H))
+    )
+    d_f0 = backend.empty((B, T), np.float64, phase)
+    d_start = backend.constant(np.empty((B, 0)), phase)
+    if wanted:
+        d_start = backend.empty((B, H), np.float64, phase)
+    kernels.harmonic_backward(
+        d_audio, saved.f0_hz, amplitudes, saved.start_phase, phase, saved.grid,
         0.5 * saved.sample_rate, _scratch(B * T), d_phase, d_segment,
     )  # fmt: skip
     hop, shift, _, start, _ = saved.grid
-    cpu.harmonic_gather(
+    kernels.harmonic_gather(
         d_phase, d_segment, hop, shift, start, saved.sample_rate, d_f0, d_amp, d_start
     )
-    gradients = [g.astype(dtype, copy=False) for g in (d_f0, d_amp, d_start)]
+    gradients = [_as(g, saved.dtype) for g in (d_f0, d_amp, d_start)]
     d_f0, d_amp, d_start = gradients if saved.batched else (g[0] for g in gradients)
     return d_f0, d_amp, (d_start if saved.has_start_phase else None), None
 
@@ -330,18 +360,21 @@ def sinusoidal_forward(
     )
     checks.same_shape("amplitudes", amplitudes, frequencies.shape)
     sample_rate = checks.number("sample_rate", sample_rate, above=0)
-    if frequencies.min() < 0:
+    if not backend.on_device(frequencies) and frequencies.min() < 0:
         raise ParameterError(f"frequencies_hz must not be negative, got {frequencies.min():g}")
     B, T, H = amplitudes.shape
     grid, length = _grid(n_samples, T, hop_length, interpolation, block, first_frame)
-    phase0 = _start_phase(start_phase, batched, B, H)
-    end_phase, audio = np.empty((B, H)), np.empty((B, length))
-    cpu.sinusoidal_forward(frequencies, amplitudes, phase0, grid, sample_rate, end_phase, audio)
+    phase0 = _start_phase(start_phase, batched, amplitudes)
+    end_phase = backend.empty((B, H), np.float64, amplitudes)
+    audio = backend.empty((B, length), amplitudes.dtype, amplitudes)
+    backend.kernels("synth", audio).sinusoidal_forward(
+        frequencies, amplitudes, phase0, grid, sample_rate, end_phase, audio
+    )
     saved = SynthSaved(
         end_phase if batched else end_phase[0], frequencies, amplitudes, end_phase, None,
         (*grid, length), sample_rate, dtype, batched, start_phase is not None,
     )  # fmt: skip
-    audio = audio.astype(dtype, copy=False)
+    audio = _as(audio, dtype)
     return (audio if batched else audio[0]), saved
 
 
@@ -377,15 +410,18 @@ def sinusoidal_backward(d_audio, saved):
     >>> sinusoidal_backward(audio, saved)[0].shape
     (10, 2)
     """
-    B, T, H = saved.amplitudes.shape
+    (B, T, H), amplitudes = saved.amplitudes.shape, saved.amplitudes
     *grid, length = saved.grid
-    d_audio = _check_d_audio(d_audio, (B, length), saved.batched)
-    d_f, d_a, d_start = np.empty((B, T, H)), np.empty((B, T, H)), np.empty((B, H))
-    cpu.sinusoidal_backward(
-        d_audio, saved.f0_hz, saved.amplitudes, saved.start_phase, tuple(grid),
-        saved.sample_rate, np.empty((B, 2, H)), d_f, d_a, d_start,
+    d_audio = _check_d_audio(d_audio, (B, length), saved.batched, amplitudes)
+    d_a = backend.empty((B, T, H), amplitudes.dtype, amplitudes)
+    d_f, d_start, scratch = (
+        backend.empty(shape, np.float64, amplitudes) for shape in ((B, T, H), (B, H), (B, 2, H))
+    )
+    backend.kernels("synth", amplitudes).sinusoidal_backward(
+        d_audio, saved.f0_hz, amplitudes, saved.start_phase, tuple(grid), saved.sample_rate,
+        scratch, d_f, d_a, d_start,
     )  # fmt: skip
-    gradients = [g.astype(saved.dtype, copy=False) for g in (d_f, d_a, d_start)]
+    gradients = [_as(g, saved.dtype) for g in (d_f, d_a, d_start)]
     d_f, d_a, d_start = gradients if saved.batched else (g[0] for g in gradients)
     return d_f, d_a, (d_start if saved.has_start_phase else None)
 
@@ -426,4 +462,4 @@ def _inharmonic_backward(d_audio, saved):
 
 
 def _scratch(n_jobs):
-    return np.empty((min(_PARTS, n_jobs), cpu.ROWS, cpu.CHUNK))
+    return np.empty((min(_PARTS, n_jobs), ROWS, CHUNK))

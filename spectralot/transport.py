@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import checks
+from . import backend, checks
 from .checks import ParameterError
 from .cpu import lipschitz
-from .cpu import transport as cpu
 
 __all__ = ["wasserstein_1d_backward", "wasserstein_1d_forward"]
 
@@ -77,9 +76,12 @@ def wasserstein_1d_forward(
     u_weights : array_like, shape (n,) or (..., n)
         Weights of the target, not negative.
     v_weights : array_like, shape (m,) or (..., m)
-        Weights of the estimate, not negative; leading axes as those of `u_weights`.
+        Weights of the estimate, not negative; leading axes as those of `u_weights`. Both may be on
+        a device, in float32, for balanced mass and the cutoff; results are there too, and rows that
+        break a rule have the value NaN.
     u_positions : array_like, shape (n,) or (..., n)
-        Where the target's weights stand: shared by all rows, or one set a row; in any order.
+        Where the target's weights stand: shared by all rows, or one set a row; in any order. For
+        weights on a device: in memory, ascending.
     v_positions : array_like, shape (m,) or (..., m), optional
         Where the estimate's weights stand; default `u_positions`.
     p : float
@@ -156,27 +158,40 @@ def wasserstein_1d_forward(
     mass, limit = _mass(checks.one_of("mass", mass, MASSES), share, reach, p)
     mass_floor = checks.number("mass_floor", mass_floor, minimum=0)
 
-    dtype = np.result_type(u, v)
     rows = R if position_gradients else 0
-    value = np.empty(R)
-    # one piece of memory: the C library reuses it, while four would be given back at every call
-    block = np.empty((R + rows) * (n + m), dtype)
-    parts = np.split(block, np.cumsum([R * n, R * m, rows * n]))
-    unit = [a.reshape(-1, w) for a, w in zip(parts, (n, m, n, m), strict=True)]
+    value, unit = backend.empty(R, np.float64, u), _outputs(u, v, ((R, n), (R, m)), rows)
     u_order = v_order = None
     if mass in ("balanced", "cutoff"):
         u, x, u_order = _ascending(u, x)
         v, y, v_order = _ascending(v, y)
         _in_order(u, v, x, y, p, mass == "cutoff", mass_floor, value, unit)
+    elif backend.on_device(u):
+        raise ParameterError(f"mass must be 'balanced' or 'cutoff' on a device, got {mass!r}")
     else:
         _on_a_grid(u, v, x, y, mass == "partial", limit, mass_floor, value, unit)
-    if np.isnan(value).any():
+    if not backend.on_device(value) and np.isnan(value).any():
         _refuse("u_weights", u)
         _refuse("v_weights", v)
         row = int(np.isnan(value).argmax())
         raise ParameterError(f"weights must have a finite sum, got more than a float in row {row}")
     shapes = [(*lead, n), (*lead, m), np.shape(u_positions), np.shape(y_given)]
-    return value.reshape(lead)[()], TransportSaved(*unit, u_order, v_order, *shapes)
+    saved = TransportSaved(*unit, u_order, v_order, *shapes)
+    value = value.reshape(lead)
+    return (value if lead else value[()]), saved
+
+
+def _outputs(u, v, shapes, n_position_rows):
+    """Gradients of the weights of both sides, and of the positions of so many rows."""
+    shapes = [*shapes, *((n_position_rows, width) for _, width in shapes)]
+    if backend.on_device(u):
+        return [
+            backend.empty(s, u.dtype, u) if s[0] else backend.constant(np.empty(s, u.dtype), u)
+            for s in shapes
+        ]
+    # one piece of memory: the C library reuses it, while four would be given back at every call
+    sizes = [rows * width for rows, width in shapes]
+    parts = np.split(np.empty(sum(sizes), np.result_type(u, v)), np.cumsum(sizes[:-1]))
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def wasserstein_1d_backward(d_value, saved):
@@ -211,6 +226,7 @@ def wasserstein_1d_backward(d_value, saved):
     lead = saved.u_shape[:-1]
     d_value = checks.float_array("d_value", d_value, len(lead), dtype=np.float64)
     checks.same_shape("d_value", d_value, lead)
+    checks.same_place("d_value", d_value, "the value", saved.d_u_weights)
     return tuple(
         _scaled(d_value.reshape(-1), unit, order, shape) if len(unit) else None
         for unit, order, shape in (
@@ -246,16 +262,22 @@ def _mass(mass, share, reach, p):
 def _in_order(u, v, x, y, p, cut, mass_floor, value, unit):
     """Balanced and cutoff: mass moves in the order of the positions."""
     R, n, m = len(u), u.shape[1], v.shape[1]
-    P = min(_PARTS, (R + 3) // 4)
-    size = 4 * (n + m + 4)
+    P, size = min(_PARTS, (R + 3) // 4), 4 * (n + m + 4)
+    if backend.on_device(u):
+        P, size = R, n + m + 4
+    kernels, levels = backend.kernels("transport", u), backend.empty((P, size), np.float64, u)
     if p == 1 and len(unit[2]) == 0 and len(x) == len(y) == 1 and np.array_equal(x, y):
-        scratch = np.empty((P, size)), np.empty((P, 2, n))
-        cpu.wasserstein_1_on_one_grid(
-            u, v, np.diff(x[0, :-1]), cut, mass_floor, *scratch, value, *unit[:2]
+        gaps, work = backend.constant(np.diff(x[0, :-1]), u), None
+        if not backend.on_device(u):
+            work = np.empty((P, 2, n))
+        kernels.wasserstein_1_on_one_grid(
+            u, v, gaps, cut, mass_floor, levels, work, value, *unit[:2]
         )
         return
-    scratch = np.empty((P, size)), np.empty((P, size), np.uint32), np.empty((P, 4, max(n, m) + 1))
-    cpu.wasserstein_1d_forward(u, v, x, y, p, cut, mass_floor, *scratch, value, *unit)
+    met = backend.empty((P, size), np.uint32, u)
+    work = backend.empty((P, 4, max(n, m) + 1), np.float64, u)
+    x, y = (backend.constant(places, u) for places in (x, y))
+    kernels.wasserstein_1d_forward(u, v, x, y, p, cut, mass_floor, levels, met, work, value, *unit)
 
 
 def _on_a_grid(u, v, x, y, partial, limit, mass_floor, value, unit):
@@ -300,33 +322,36 @@ def _grid(x, y):
 
 def _scaled(d_value, unit, order, shape):
     """Unit gradients times d_value in the caller's order and shape, summed over shared rows."""
-    rows = int(np.prod(shape[:-1], dtype=int))
-    if rows == len(unit):
-        gradient = np.empty_like(unit)
-        cpu.wasserstein_1d_backward(d_value, unit, gradient)
+    rows, backward = int(np.prod(shape[:-1], dtype=int)), backend.kernels("transport", unit)
+    if rows == len(unit) or backend.on_device(unit):
+        gradient = backend.empty((rows, unit.shape[1]), unit.dtype, unit)
+        backward.wasserstein_1d_backward(d_value, unit, gradient)
     else:
         if order is not None and order.ndim == 2:
             unit, order = _unsort(unit, order), None
         sums = np.empty((min(_PARTS, len(unit)), unit.shape[1]))
-        cpu.wasserstein_1d_backward(d_value, unit, sums)
+        backward.wasserstein_1d_backward(d_value, unit, sums)
         gradient = sums.sum(axis=0, keepdims=True).astype(unit.dtype, copy=False)
     return _unsort(gradient, order).reshape(shape)
 
 
 def _weights(u_weights, v_weights):
     """Weights as (R, n) and (R, m), and the leading shape."""
+    checks.same_place("v_weights", v_weights, "u_weights", u_weights)
     arrays = []
     for name, value in (("u_weights", u_weights), ("v_weights", v_weights)):
-        try:
-            array = np.asarray(value)
-        except ValueError as error:
-            raise ParameterError(f"{name} must be an array of real numbers ({error})") from None
-        if array.dtype.kind not in "fiub":
-            raise ParameterError(f"{name} must hold real numbers, got dtype {array.dtype}")
-        if array.ndim == 0:
-            raise ParameterError(f"{name} must have at least 1 dimension, got shape ()")
+        array = value if backend.on_device(value) else checks.real_array(name, value)
+        least = 1 + backend.on_device(array)
+        if array.ndim < least:
+            raise ParameterError(
+                f"{name} must have at least {least} dimension{'s'[: least - 1]}, "
+                f"got shape {array.shape}"
+            )
         if array.size == 0:
             raise ParameterError(f"{name} must not be empty, got shape {array.shape}")
+        if backend.on_device(array):
+            arrays.append(backend.given(name, array, np.float32))
+            continue
         dtype = np.float32 if array.dtype == np.float32 else np.float64
         arrays.append(np.ascontiguousarray(array, dtype))
     u, v = arrays
@@ -353,7 +378,9 @@ def _sides(u_weights, v_weights, u_positions, v_positions):
 
 
 def _positions(name, positions, lead, n_rows, n_points):
-    """Positions as (1 or R, n) float64."""
+    """Positions as (1 or R, n) float64, in memory."""
+    if backend.on_device(positions):
+        raise ParameterError(f"{name} must be in memory, got {type(positions)}")
     x = checks.float_array(name, positions, (1, max(len(lead) + 1, 1)), dtype=np.float64)
     if x.shape not in ((n_points,), (*lead, n_points)):
         raise ParameterError(
@@ -366,6 +393,8 @@ def _ascending(weights, positions):
     """Sort both if the positions are not ascending; give the last position twice (see cpu)."""
     order = None
     if (np.diff(positions, axis=1) < 0).any():
+        if backend.on_device(weights):
+            raise ParameterError("positions must ascend for weights on a device, got others")
         order = np.argsort(positions, axis=1, kind="stable")
         positions = np.take_along_axis(positions, order, axis=1)
         if len(order) == 1:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from .common import one_line_on_failure, say
+from .common import Refused, one_line_on_failure, say
 
 ROWS = (
     "LIN", "MSS", "SOT-2048", "SOT-512", "SOT-512-LogF", "SOT-NoCut", "SOT-2048-SS", "guided",
@@ -48,18 +48,26 @@ MARKS = ("<!-- training -->\n", "<!-- end of training -->")
     "-j", "--jobs", "n_processes", default=1, show_default=True, type=click.IntRange(1),
     metavar="N", help="Runs at once, of one thread each.",
 )  # fmt: skip
-def reproduce(names, seeds, steps, n_sounds, encoder, results, page, figure, n_processes):
+@click.option(
+    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]),
+    help="\"cuda\" trains all rows of the table side by side; \"auto\": where there is a device.",
+)  # fmt: skip
+def reproduce(names, seeds, steps, n_sounds, encoder, results, page, figure, n_processes, device):
     """Train the rows of the paper's table, and the recipe "guided".
 
     Checkpoints lie in FILE.runs: after an interruption, the same command goes on.
     """
+    from .. import backend
     from ..learn import experiments
 
+    if device == "cuda" and (missing := backend.cuda_missing()):
+        raise Refused(f"--device cuda cannot be had: {missing}")
     with one_line_on_failure():
         try:
             for run in experiments.reproduce(
                 names or ROWS, seeds, results, encoder=encoder, steps=steps,
                 n_sounds=n_sounds, n_processes=n_processes, scratch=f"{results}.runs",
+                device=device,
             ):  # fmt: skip
                 test = run["test"]
                 say(

@@ -247,3 +247,63 @@ def amplitude(x, slopes, a):
             value = 2.0 * s**power
             a[r, h] = value + 1e-7
             slopes[r, h] = value * power * (1.0 - s)
+
+
+# what NumPy does as well
+
+
+def frequency(bins, fmin, bins_per_octave, f0_hz):
+    """The frequency at a place between bins (eq. 8)."""
+    f0_hz[:] = fmin * 2 ** (bins / bins_per_octave)
+
+
+def frequency_backward(d_f0_hz, f0_hz, bins_per_octave, d_bins):
+    """Gradient of the place, given that of the frequency (eq. 9)."""
+    d_bins[:] = d_f0_hz * f0_hz * (np.log(2) / bins_per_octave)
+
+
+def bin_of(f0_hz, fmin, bins_per_octave, bins):
+    """The place of a frequency."""
+    bins[:] = bins_per_octave * np.log2(f0_hz / fmin)
+
+
+def see(x, bins, offsets, seen, slopes):
+    """Each row of x as it lies around a place, and the place itself, -1/2 to 1/2 (eq. 14)."""
+    values = np.empty_like(slopes)
+    read(x, bins, offsets, values, slopes)
+    seen[:, :-1] = values
+    seen[:, -1] = bins / x.shape[1] - 0.5
+
+
+def see_backward(d_seen, slopes, d_a, factors, slope, n_bins, d_bins):
+    """Gradient of the place, by what is seen there and by what factors multiply (eq. 15)."""
+    d_bins[:] = np.einsum("rm,rm->r", d_seen[:, :-1], slopes, dtype=np.float64)
+    d_bins += (d_a * factors * slope).sum(axis=1, dtype=np.float64)
+    d_bins += d_seen[:, -1] / n_bins
+
+
+def level(x, spread, values):
+    """Amplitude of the sine that would have this sum of squares (eq. 13)."""
+    np.sqrt(np.square(x).sum(axis=1, keepdims=True) / spread, out=values)
+
+
+def times(a, b, product):
+    """a * b, one of which may be a column."""
+    np.multiply(a, b, out=product)
+
+
+def affine(x, weight, bias, y):
+    """y = x * weight + bias, by columns."""
+    np.multiply(x, weight, out=y)
+    y += bias
+
+
+def turn(x, y):
+    """The last two axes change places, and the one before them is reversed."""
+    y[:] = x[..., ::-1, :, :].swapaxes(-1, -2)
+
+
+def dropout(rng, share, kept):
+    """0 for a share of the numbers, by chance, 1 / (1 - share) for the others."""
+    kept[:] = rng.random(kept.shape, np.float32) >= share
+    kept /= kept.dtype.type(1 - share)

@@ -412,3 +412,16 @@ def wasserstein_1d_backward(d_value, unit, gradient):
             row, scale = unit[r], d_value[r]
             for k in range(n):
                 sums[k] += scale * row[k]
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def charge_silence(u_weights, v_weights, mass_floor, cost, values):
+    """Rows without value of which only the second side has no mass cost this much."""
+    for r in prange(len(values)):
+        if values[r] == 0.0:
+            u_mass, v_mass = 0.0, 0.0
+            for k in range(u_weights.shape[1]):
+                u_mass += u_weights[r, k]
+            for k in range(v_weights.shape[1]):
+                v_mass += v_weights[r, k]
+            values[r] = cost if u_mass > mass_floor and v_mass <= mass_floor else 0.0

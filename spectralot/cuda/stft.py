@@ -13,6 +13,8 @@ from functools import lru_cache
 import numpy as np
 from numba import complex64, cuda, float32
 
+from .arrays import constant, launch, spread
+
 THREADS = 128
 ZERO, HALF, TWO = np.float32(0), np.float32(0.5), np.float32(2)
 
@@ -240,7 +242,7 @@ def _overlap_add(frames, hop, offset, add, d_x):
 @lru_cache(maxsize=16)
 def _table(n_fft):
     """exp(-2 pi i k / n_fft) for the lower half of the bins."""
-    return cuda.to_device(np.exp(-2j * np.pi * np.arange(n_fft // 2 + 1) / n_fft).astype("c8"))
+    return constant(np.exp(-2j * np.pi * np.arange(n_fft // 2 + 1) / n_fft).astype("c8"))
 
 
 def _launch(n_fft, n_frames):
@@ -248,12 +250,12 @@ def _launch(n_fft, n_frames):
     half = n_fft // 2
     lanes = min(THREADS, max(8, half // 4))
     slots = THREADS // lanes
-    config = -(-n_frames // slots), THREADS, 0, slots * half * 8
+    config = launch(-(-n_frames // slots), THREADS, slots * half * 8)
     return (_table(n_fft), half.bit_length() - 1, lanes), config
 
 
 def _gather(frames, hop, offset, add, d_x):
-    _overlap_add[-(-d_x.size // THREADS), THREADS](frames, hop, offset, add, d_x)
+    _overlap_add[spread(d_x.size, THREADS)](frames, hop, offset, add, d_x)
 
 
 def stft_forward(x, window, hop, offset, scale, power, frames, spectrum, magnitude):

@@ -11,6 +11,7 @@ import math
 from numba import cuda, float64
 
 from ..cpu.transport import SMALLEST, _cost
+from .arrays import launch, spread
 
 THREADS = 128
 SUMS = THREADS + 1
@@ -319,11 +320,23 @@ def _backward(d_value, unit, gradient):
         gradient[g, k] = total
 
 
+@cuda.jit
+def _charge_silence(u_weights, v_weights, mass_floor, cost, values):
+    r = cuda.grid(1)
+    if r < values.shape[0] and values[r] == 0.0:
+        u_mass, v_mass = 0.0, 0.0
+        for k in range(u_weights.shape[1]):
+            u_mass += float64(u_weights[r, k])
+        for k in range(v_weights.shape[1]):
+            v_mass += float64(v_weights[r, k])
+        values[r] = cost if u_mass > mass_floor and v_mass <= mass_floor else 0.0
+
+
 def wasserstein_1_on_one_grid(
     u_weights, v_weights, gaps, cutoff, mass_floor, levels, work, value, d_u, d_v
 ):  # fmt: skip
     """wasserstein_1d_forward for p = 1 and both sides at the same places: no merge."""
-    _on_one_grid[len(u_weights), THREADS](
+    _on_one_grid[launch(len(u_weights), THREADS)](
         u_weights, v_weights, gaps, cutoff, mass_floor, levels, value, d_u, d_v
     )
 
@@ -333,7 +346,7 @@ def wasserstein_1d_forward(
     value, d_u, d_v, d_x, d_y,
 ):  # fmt: skip
     """Value of each row and its gradients (eqs. 1-6), as in cpu/transport.py."""
-    _forward[len(u_weights), THREADS](
+    _forward[launch(len(u_weights), THREADS)](
         u_weights, v_weights, u_positions, v_positions, float(p), cutoff, mass_floor, levels, met,
         work, value, d_u, d_v, d_x, d_y,
     )  # fmt: skip
@@ -341,4 +354,9 @@ def wasserstein_1d_forward(
 
 def wasserstein_1d_backward(d_value, unit, gradient):
     """Sums of d_value times unit gradients over stretches of rows (eq. 7)."""
-    _backward[-(-gradient.size // THREADS), THREADS](d_value, unit, gradient)
+    _backward[spread(gradient.size, THREADS)](d_value, unit, gradient)
+
+
+def charge_silence(u_weights, v_weights, mass_floor, cost, values):
+    """Rows without value of which only the second side has no mass cost this much."""
+    _charge_silence[spread(len(values), THREADS)](u_weights, v_weights, mass_floor, cost, values)

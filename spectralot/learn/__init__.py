@@ -8,6 +8,7 @@ from .estimator import ModelEstimator
 from .frames import Frames
 from .model import HarmonicModel
 from .objective import OBJECTIVES, Guided, Joint, objective
+from .side_by_side import train_side_by_side
 from .sounds import Sounds, paper_sounds, recorded_sounds, varied_sounds
 from .trainer import Result, TrainConfig, scores, train
 
@@ -30,5 +31,6 @@ __all__ = [
     "recorded_sounds",
     "scores",
     "train",
+    "train_side_by_side",
     "varied_sounds",
 ]

@@ -2,12 +2,12 @@
 
 Names: R frames, K bins, D channels, H harmonics. ``forward(parameters, z, x, bins)`` takes channels
 z (R,K*D), the frames' magnitudes x (R,K) and f0 as a bin (R,). ``backward`` gives the gradients of
-z (None: 0) and of the bin. Equations: docs/derivations/network.md.
+z and, if it is `wanted`, of the bin; None is 0. Equations: docs/derivations/network.md.
 """
 
 import numpy as np
 
-from ..cpu import network as cpu
+from .. import backend
 from . import _network as nn
 
 SLOPE = 0.3  # of the leaky ReLU, as in the paper
@@ -17,8 +17,8 @@ SPREAD = 1.5  # sum of the squared bins of a steady sine of amplitude 1, on Hann
 
 def _activation(u):
     """2 sigmoid(u)**ln 10 + 1e-7, and its derivative (eq. 11)."""
-    a, slopes = np.empty_like(u), np.empty_like(u)
-    cpu.amplitude(u, slopes, a)
+    a, slopes = (backend.empty(u.shape, u.dtype, u) for _ in range(2))
+    backend.kernels("network", u).amplitude(u, slopes, a)
     return a, slopes
 
 
@@ -39,13 +39,13 @@ class LinearHead:
         a, slopes = _activation(u)
         return a, (z, u, slopes)
 
-    def backward(self, parameters, gradient, d_a, saved):
+    def backward(self, parameters, gradient, d_a, saved, wanted):
         z, u, slopes = saved
         d_z = nn.dense_backward(
-            d_a * slopes, z, u, parameters["amplitude.weight"],
+            nn.times(d_a, slopes), z, u, parameters["amplitude.weight"],
             gradient["amplitude.weight"], gradient["amplitude.bias"],
         )  # fmt: skip
-        return d_z, 0.0
+        return d_z, None
 
 
 class FactorHead:
@@ -74,11 +74,12 @@ class FactorHead:
         parameters["amplitude.1.bias"][...] = self._biases
 
     def forward(self, parameters, z, x, bins):
-        R = len(x)
-        around, d_around = read(nn.normalize(x, self.power), bins, self._around)
-        seen = np.empty((R, around.shape[1] + 1), x.dtype)
-        seen[:, :-1] = around
-        seen[:, -1] = bins / self.n_bins - 0.5
+        offsets = backend.constant(self._around, x)
+        seen, d_around = (
+            backend.empty((len(x), len(offsets) + more), x.dtype, x) for more in (1, 0)
+        )
+        normal = nn.normalize(x, self.power)
+        backend.kernels("network", x).see(normal, bins, offsets, seen, d_around)
         measured, slope = self._measured(x, bins)
         hidden = nn.dense_forward(
             seen, parameters["amplitude.0.weight"], parameters["amplitude.0.bias"], SLOPE
@@ -87,28 +88,42 @@ class FactorHead:
             hidden, parameters["amplitude.1.weight"], parameters["amplitude.1.bias"]
         )
         factors, slopes = _activation(u)
-        return measured * factors, (seen, d_around, measured, slope, hidden, u, factors, slopes)
+        return nn.times(measured, factors), (
+            seen,
+            d_around,
+            measured,
+            slope,
+            hidden,
+            u,
+            factors,
+            slopes,
+        )
 
     def _measured(self, x, bins):
         """What the factors multiply (eqs. 12, 13), and its slope over the bin."""
         if self._reads:
             return read(x, bins, self._harmonics)
-        level = np.sqrt(np.square(x).sum(axis=1, keepdims=True) / SPREAD)
-        return level, np.zeros_like(level)
+        level = backend.empty((len(x), 1), x.dtype, x)
+        backend.kernels("network", x).level(x, SPREAD, level)
+        return level, backend.constant(np.zeros((len(x), 1), x.dtype), x)
 
-    def backward(self, parameters, gradient, d_a, saved):
+    def backward(self, parameters, gradient, d_a, saved, wanted):
         seen, d_around, measured, slope, hidden, u, factors, slopes = saved
         d_hidden = nn.dense_backward(
-            d_a * measured * slopes, hidden, u, parameters["amplitude.1.weight"],
+            nn.times(nn.times(d_a, measured), slopes), hidden, u, parameters["amplitude.1.weight"],
             gradient["amplitude.1.weight"], gradient["amplitude.1.bias"],
         )  # fmt: skip
         d_seen = nn.dense_backward(
             d_hidden, seen, hidden, parameters["amplitude.0.weight"],
-            gradient["amplitude.0.weight"], gradient["amplitude.0.bias"], SLOPE,
+            gradient["amplitude.0.weight"], gradient["amplitude.0.bias"], SLOPE, wanted=wanted,
         )  # fmt: skip
-        d_bins = np.einsum("rm,rm->r", d_seen[:, :-1], d_around, dtype=np.float64)
-        d_bins += (d_a * factors * slope).sum(axis=1, dtype=np.float64)
-        return None, d_bins + d_seen[:, -1] / self.n_bins
+        if not wanted:
+            return None, None
+        d_bins = backend.empty(len(d_a), np.float64, d_a)
+        backend.kernels("network", d_a).see_backward(
+            d_seen, d_around, d_a, factors, slope, self.n_bins, d_bins
+        )
+        return None, d_bins
 
 
 def harmonic_bins(bins_per_octave, n_harmonics):
@@ -118,6 +133,6 @@ def harmonic_bins(bins_per_octave, n_harmonics):
 
 def read(x, bins, offsets):
     """Rows of x at bins + offsets, between bins, and the slopes there (eq. 10)."""
-    values, slopes = (np.empty((len(x), len(offsets)), x.dtype) for _ in range(2))
-    cpu.read(x, bins, offsets, values, slopes)
+    values, slopes = (backend.empty((len(x), len(offsets)), x.dtype, x) for _ in range(2))
+    backend.kernels("network", x).read(x, bins, backend.constant(offsets, x), values, slopes)
     return values, slopes

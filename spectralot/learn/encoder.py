@@ -6,9 +6,8 @@ are added to another. Equations: docs/derivations/network.md.
 
 import numpy as np
 
-from .. import checks
+from .. import backend, checks
 from ..checks import ParameterError
-from ..cpu import network as cpu
 from . import _network as nn
 from ._heads import SLOPE, FactorHead, LinearHead, harmonic_bins, read
 from ._network import Parameters
@@ -43,6 +42,8 @@ class Encoder:
     ParameterError
         If an argument is out of range.
     """
+
+    _joined = None  # what lies before this name is worked on as one
 
     def __init__(self, n_bins=285, n_harmonics=20, fmin=32.7, bins_per_octave=36, temperature=0.1):
         self.n_bins = checks.integer("n_bins", n_bins, 2)
@@ -82,6 +83,22 @@ class Encoder:
         self._head.start(parameters, rng)
         return parameters
 
+    def to_device(self, runs):
+        """Take parameters to a CUDA device, where they work on features that are there.
+
+        Parameters
+        ----------
+        runs : sequence of Parameters
+            From `init`, in float32: of one network, or of several that are to be trained side by
+            side, each on as many of the frames, in their order.
+
+        Returns
+        -------
+        DeviceParameters
+            ``fetched()`` gives them back, ``like()`` makes zeros for gradients.
+        """
+        return nn.DeviceParameters(list(runs), self._joined)
+
     def forward(self, parameters, features, rng=None):
         """Encode frames.
 
@@ -90,9 +107,11 @@ class Encoder:
         parameters : Parameters
             From `init`.
         features : ndarray, shape (R, K), dtype of the parameters
-            Magnitudes of a constant-Q transform, not negative.
+            Magnitudes of a constant-Q transform, not negative. On a device if the parameters are,
+            as from `to_device`; then all else is there too.
         rng : numpy.random.Generator, optional
-            Switches on what is random in training (dropout).
+            Switches on what is random in training (dropout). On a device: an integer array of one
+            number there, such as a counter of steps, which decides it.
 
         Returns
         -------
@@ -105,9 +124,11 @@ class Encoder:
         """
         with nn.one_blas_thread():
             z, logits, trunk = self._trunk(parameters, features, rng)
-            p, bins = np.empty_like(logits), np.empty(len(logits))
-            cpu.expected_position_forward(logits, self.temperature, p, bins)
-            f0_hz = self.fmin * 2 ** (bins / self.bins_per_octave)
+            kernels = backend.kernels("network", logits)
+            p = backend.empty(logits.shape, logits.dtype, logits)
+            bins, f0_hz = (backend.empty(len(logits), np.float64, logits) for _ in range(2))
+            kernels.expected_position_forward(logits, self.temperature, p, bins)
+            kernels.frequency(bins, self.fmin, self.bins_per_octave, f0_hz)
             amplitudes, head = self._head.forward(parameters, z, features, bins)
         return f0_hz, amplitudes, (trunk, p, bins, f0_hz, head)
 
@@ -132,10 +153,16 @@ class Encoder:
         """
         trunk, p, bins, f0_hz, head = saved
         with nn.one_blas_thread():
-            d_z, d_bins = self._head.backward(parameters, gradient, d_amplitudes, head)
-            d_bins = d_f0_hz * f0_hz * (np.log(2) / self.bins_per_octave) + steering * d_bins
-            d_logits = np.empty_like(p)
-            cpu.expected_position_backward(p, bins, self.temperature, d_bins, d_logits)
+            kernels = backend.kernels("network", p)
+            d_z, from_head = self._head.backward(
+                parameters, gradient, d_amplitudes, head, wanted=steering != 0
+            )
+            d_bins = backend.empty(len(p), np.float64, p)
+            kernels.frequency_backward(d_f0_hz, f0_hz, self.bins_per_octave, d_bins)
+            if from_head is not None:
+                backend.add(d_bins, from_head, steering)
+            d_logits = backend.empty(p.shape, p.dtype, p)
+            kernels.expected_position_backward(p, bins, self.temperature, d_bins, d_logits)
             self._trunk_backward(parameters, gradient, d_z, d_logits, trunk)
 
     def read(self, features, f0_hz):
@@ -153,7 +180,8 @@ class Encoder:
         ndarray, shape (R, H), dtype of the features
             Read between bins; 0 where there is none.
         """
-        bins = self.bins_per_octave * np.log2(f0_hz / self.fmin)
+        bins = backend.empty(len(f0_hz), np.float64, f0_hz)
+        backend.kernels("network", f0_hz).bin_of(f0_hz, self.fmin, self.bins_per_octave, bins)
         return read(features, bins, harmonic_bins(self.bins_per_octave, self.n_harmonics))[0]
 
 
@@ -231,6 +259,7 @@ class SharedEncoder(Encoder):
         widths = [checks.integer("channels", channels, 1)]
         widths += [channels] * (checks.integer("layers", layers, 1) - 1)
         self._widths = [*widths, checks.integer("out_channels", out_channels, 1)]
+        self._joined = "pitch.kernel"
         checks.one_of("amplitudes", amplitudes, ("read", "level", "linear"))
         if amplitudes == "linear":
             self._head = LinearHead(n_bins * out_channels, n_harmonics)
@@ -265,10 +294,12 @@ class SharedEncoder(Encoder):
 
     def _trunk_backward(self, parameters, gradient, d_z, d_logits, saved):
         x, z, last, matrix = saved
-        d_matrix = nn.outer_product(last.reshape(len(x), -1), d_logits)
+        d_matrix = nn.outer_product(last.reshape(len(x), -1), d_logits, parameters.runs)
         nn.toeplitz_backward(d_matrix, gradient["pitch.kernel"])
-        from_pitch = nn.product(d_logits, matrix.T)
-        d_last = (from_pitch if d_z is None else d_z + from_pitch).reshape(last.shape)
+        d_last = nn.product_transposed(d_logits, matrix)
+        if d_z is not None:
+            backend.add(d_last, d_z)
+        d_last = d_last.reshape(last.shape)
         weights, d_weights = (part.before("pitch.kernel") for part in (parameters, gradient))
         nn.bins_backward(d_last, x, z, last, weights, d_weights, self._widths, TAPS, SLOPE)
 
@@ -333,7 +364,7 @@ class DenseEncoder(Encoder):
                 gradient[f"dense.{i}.weight"], gradient[f"dense.{i}.bias"], slope, wanted=i > 0,
             )  # fmt: skip
             if i == len(self._widths) - 1:
-                d_last += d_z
+                backend.add(d_last, d_z)
 
 
 class PaperEncoder(Encoder):
@@ -402,29 +433,33 @@ class PaperEncoder(Encoder):
         kernel[...] = rng.uniform(-1, 1, kernel.shape) / np.sqrt(kernel.size)
 
     def _trunk(self, parameters, features, rng):
+        # on a device rng is an integer, or an array of one there, such as a counter of steps;
+        # it decides what dropout leaves out, which differs from run to run
         R, K = features.shape
         normal = nn.standardize(features, 1e-5)
-        x = (normal * parameters["norm.weight"] + parameters["norm.bias"])[:, :, None]
+        x = nn.affine_forward(normal, parameters["norm.weight"], parameters["norm.bias"])
+        x = x.reshape(R, K, 1)
         y = nn.conv_forward(x, parameters["conv.weight"], parameters["conv.bias"], SLOPE)
         more = nn.conv_forward(y, parameters["residual.weight"], parameters["residual.bias"], SLOPE)
-        z, kept, last = [(y + more).reshape(R * K, -1)], None, len(self._widths) - 2
+        total = backend.add(backend.copy(y), more)
+        z, kept, last = [total.reshape(R * K, -1)], None, len(self._widths) - 2
         for i in range(last + 1):
             if i == last and rng is not None and self.dropout:
-                kept = rng.random(z[-1].shape, np.float32) >= self.dropout
-                kept = kept / z[-1].dtype.type(1 - self.dropout)
-                z[-1] = z[-1] * kept
+                kept = nn.dropout(z[-1], self.dropout, rng)
+                z[-1] = nn.times(z[-1], kept)
             weight, bias = parameters[f"bin.{i}.weight"], parameters[f"bin.{i}.bias"]
             z.append(nn.dense_forward(z[-1], weight, bias, 1.0 if i == last else SLOPE))
-        flat = np.ascontiguousarray(z[-1].reshape(R, K, -1).transpose(0, 2, 1)).reshape(R, -1)
+        flat = nn.exchanged(z[-1].reshape(R, K, -1)).reshape(R, -1)
         matrix = nn.toeplitz(parameters["pitch.kernel"], K)
         return flat, nn.product(flat, matrix), (normal, x, y, more, z, kept, flat, matrix)
 
     def _trunk_backward(self, parameters, gradient, d_z, d_logits, saved):
         normal, x, y, more, z, kept, flat, matrix = saved
         R, K = normal.shape
-        nn.toeplitz_backward(nn.outer_product(flat, d_logits), gradient["pitch.kernel"])
-        d_z = d_z + nn.product(d_logits, matrix.T)
-        d_z = np.ascontiguousarray(d_z.reshape(R, -1, K).transpose(0, 2, 1)).reshape(R * K, -1)
+        d_matrix = nn.outer_product(flat, d_logits, parameters.runs)
+        nn.toeplitz_backward(d_matrix, gradient["pitch.kernel"])
+        d_z = backend.add(nn.product_transposed(d_logits, matrix), d_z)
+        d_z = nn.exchanged(d_z.reshape(R, -1, K)).reshape(R * K, -1)
         last = len(self._widths) - 2
         for i in reversed(range(last + 1)):
             d_z = nn.dense_backward(
@@ -432,18 +467,18 @@ class PaperEncoder(Encoder):
                 gradient[f"bin.{i}.weight"], gradient[f"bin.{i}.bias"], 1.0 if i == last else SLOPE,
             )  # fmt: skip
             if i == last and kept is not None:
-                d_z *= kept
-        d_y = d_z.reshape(y.shape)
-        d_y = d_y + nn.conv_backward(
-            d_y.copy(), y, more, parameters["residual.weight"], gradient["residual.weight"],
+                d_z = nn.times(d_z, kept)
+        d_z = d_z.reshape(y.shape)
+        d_y = nn.conv_backward(
+            backend.copy(d_z), y, more, parameters["residual.weight"], gradient["residual.weight"],
             gradient["residual.bias"], SLOPE,
         )  # fmt: skip
+        backend.add(d_y, d_z)
         d_x = nn.conv_backward(
             d_y, x, y, parameters["conv.weight"], gradient["conv.weight"], gradient["conv.bias"],
             SLOPE,
-        )[:, :, 0]  # fmt: skip
-        gradient["norm.weight"][...] += (d_x * normal).sum(axis=0)
-        gradient["norm.bias"][...] += d_x.sum(axis=0)
+        ).reshape(R, K)  # fmt: skip
+        nn.affine_backward(d_x, normal, gradient["norm.weight"], gradient["norm.bias"])
 
 
 def _checked_widths(widths):

@@ -11,9 +11,10 @@ from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from .. import checks
+from .. import backend, checks
 from ..checks import ParameterError
 from ..files import writing
+from .side_by_side import train_side_by_side
 from .sounds import paper_sounds
 from .trainer import TrainConfig, scores, train
 
@@ -106,7 +107,16 @@ def load_results(path):
 
 
 def reproduce(
-    names, n_seeds, results, *, encoder="shared", steps=None, n_sounds=4000, n_processes=1, scratch
+    names,
+    n_seeds,
+    results,
+    *,
+    encoder="shared",
+    steps=None,
+    n_sounds=4000,
+    n_processes=1,
+    scratch,
+    device="cpu",
 ):
     """Train what is missing, and add each run to the file of results as it ends.
 
@@ -128,6 +138,9 @@ def reproduce(
         Runs at once. More than one: each has one thread.
     scratch : str or path-like
         Folder for checkpoints: a run that was interrupted goes on.
+    device : {"auto", "cpu", "cuda"}
+        "cuda" trains all rows of the table that are missing side by side, without checkpoints. It
+        cannot train the recipes, which "auto" leaves to the CPU.
 
     Yields
     ------
@@ -141,7 +154,7 @@ def reproduce(
     KeyboardInterrupt
         After an interrupt, when the run at hand has written its checkpoint.
     """
-    n_seeds = checks.integer("n_seeds", n_seeds, 1)
+    n_seeds, device = checks.integer("n_seeds", n_seeds, 1), backend.chosen(device)
     runs = load_results(results)
     done = {
         tuple(run[key] for key in ("row", "encoder", "seed", "steps", "sounds")) for run in runs
@@ -155,7 +168,7 @@ def reproduce(
             if (name, kind, seed, config.steps, n_sounds) not in done:
                 folder = Path(scratch, f"{name}-{kind}-{config.steps}-{n_sounds}-{seed}")
                 jobs.append((name, config, n_sounds, snr_db, folder))
-    for run in _outcomes(jobs, n_processes):
+    for run in _outcomes(jobs, n_processes, device):
         if run is None:
             raise KeyboardInterrupt
         runs.append(run)
@@ -166,8 +179,11 @@ def reproduce(
         yield run
 
 
-def _outcomes(jobs, n_processes):
-    """Run all jobs here or in processes; None after an interrupt."""
+def _outcomes(jobs, n_processes, device):
+    """Run all jobs here, in processes, or side by side; None after an interrupt."""
+    if device == "cuda":
+        yield from _side_by_side([job for job in jobs if job[0] not in RECIPES])
+        jobs = [job for job in jobs if job[0] in RECIPES]
     if n_processes == 1 or len(jobs) <= 1:
         for job in jobs:
             yield _run(*job)
@@ -190,8 +206,23 @@ def _run(name, config, n_sounds, snr_db, folder):
     """Train and test once; None if it was interrupted."""
     training, validation, test = paper_sounds(n_sounds, snr_db=snr_db).split()
     result = train(config, training, validation, folder=folder)
-    if not result.finished:
-        return None
+    return _told(name, config, n_sounds, result, test) if result.finished else None
+
+
+def _side_by_side(jobs):
+    """Train and test all on a CUDA device."""
+    if not jobs:
+        return
+    names, configs, (n_sounds, *_), *_ = zip(*jobs, strict=True)
+    training, validation, test = paper_sounds(n_sounds).split()
+    for name, config, result in zip(
+        names, configs, train_side_by_side(configs, training, validation), strict=True
+    ):
+        yield _told(name, config, n_sounds, result, test)
+
+
+def _told(name, config, n_sounds, result, test):
+    """What the file of results keeps of a run."""
     return {
         "row": name,
         "encoder": config.encoder["kind"],

@@ -5,7 +5,7 @@ Equations and the reasons: docs/derivations/learning.md.
 
 import numpy as np
 
-from .. import checks
+from .. import backend, checks
 from ..losses import MSS, PRESETS, SOT, WeightedSum, preset
 from ..synth import harmonic_backward, harmonic_forward
 from ..transforms import PitchSalience
@@ -45,6 +45,16 @@ class Joint:
     def __init__(self, loss, grid, clip=1.0):
         self._loss, self._grid, self._clip = loss, grid, clip
 
+    @property
+    def loss(self):
+        """The loss that was given.
+
+        Returns
+        -------
+        object
+        """
+        return self._loss
+
     def __call__(self, step, n_steps, audio, f0_hz, amplitudes):
         """Value and gradients of one batch.
 
@@ -80,10 +90,11 @@ class Joint:
         audio : ndarray, shape (B, N)
             Sounds.
         f0_hz : ndarray, shape (B, T)
-            In Hz.
+            In Hz; in memory.
         read : callable
             ``read(f0_hz)`` gives the amplitudes, (B, T, H), that the sounds have at the harmonics
-            of any f0. Those of the network would not do: it knows those of its own f0 alone.
+            of any f0. Those of the network would not do: it knows those of its own f0 alone. Both
+            are on the device if the sounds are.
 
         Returns
         -------
@@ -92,18 +103,21 @@ class Joint:
         convincing : ndarray of bool, shape (B,)
             Where the loss is half as large again, or more, half a semitone up and down.
         """
-        losses = np.array([self._losses(audio, f0_hz * ratio, read) for ratio in RATIOS])
+        target = audio.shape[1], self._loss.prepare(audio), read
+        losses = np.array([self._losses(*target, f0_hz * ratio) for ratio in RATIOS])
         best = np.argmax(losses <= NEARLY * losses.min(axis=0), axis=0)
         f0_hz = f0_hz * np.take(RATIOS, best)[:, None]
-        below, above = (self._losses(audio, f0_hz * 2.0**step, read) for step in (-BESIDE, BESIDE))
+        below, above = (self._losses(*target, f0_hz * 2.0**step) for step in (-BESIDE, BESIDE))
         least = np.take_along_axis(losses, best[None], axis=0)[0]
         return f0_hz, np.minimum(below, above) > DIP * least
 
-    def _losses(self, audio, f0_hz, read):
+    def _losses(self, n_samples, target, read, f0_hz):
         """Loss of each sound as it is read at f0, which is kept below the Nyquist frequency."""
         f0_hz = np.minimum(f0_hz, 0.49 * self._grid["sample_rate"])
-        rendered, _ = _render(self._grid, audio, f0_hz, read(f0_hz))
-        return self._loss.per_item(audio, rendered)[0]
+        amplitudes = read(f0_hz)
+        f0_hz = backend.where(f0_hz, amplitudes)
+        rendered, _ = _render(self._grid, n_samples, f0_hz, amplitudes)
+        return backend.to_host(self._loss.per_item(target, rendered)[0])
 
 
 class Guided:
@@ -197,14 +211,14 @@ def _jumps(f0_hz):
 
 def _descend(loss, grid, audio, f0_hz, amplitudes):
     """Value of the loss of what is rendered, and its gradients."""
-    rendered, saved = _render(grid, audio, f0_hz, amplitudes)
+    rendered, saved = _render(grid, audio.shape[-1], f0_hz, amplitudes)
     value, d_rendered = loss(audio, rendered)
     d_f0_hz, d_amplitudes, *_ = harmonic_backward(d_rendered, saved)
     return value, d_f0_hz, d_amplitudes
 
 
-def _render(grid, audio, f0_hz, amplitudes):
-    return harmonic_forward(f0_hz, amplitudes, n_samples=audio.shape[-1], **grid)
+def _render(grid, n_samples, f0_hz, amplitudes):
+    return harmonic_forward(f0_hz, amplitudes, n_samples=n_samples, **grid)
 
 
 def objective(name, grid, *, refine=True, clip=1.0):

@@ -230,6 +230,11 @@ def train(config, training, validation, *, folder=None, resume=True, progress=No
     return Result(model, run.log, run.step, finished)
 
 
+def _epoch_order(seed, epoch, n_sounds):
+    """Order in which an epoch takes the sounds."""
+    return np.random.default_rng([seed, 1, epoch]).permutation(n_sounds)
+
+
 class _Run:
     """State of a training: parameters, Adam, the best so far, the log."""
 
@@ -268,8 +273,7 @@ class _Run:
         each = len(self.audio) // config.batch_size
         epoch, turn = divmod(self.step, each)
         if turn == 0 or self._order is None:
-            rng = np.random.default_rng([config.seed, 1, epoch])
-            self._order = rng.permutation(len(self.audio))
+            self._order = _epoch_order(config.seed, epoch, len(self.audio))
         return self._order[turn * config.batch_size : (turn + 1) * config.batch_size]
 
     def advance(self):
@@ -480,12 +484,17 @@ def scores(model, sounds, *, batch_size=100):
     row = {"lsd": float(np.mean(np.concatenate(lsd)))}
     if clean:
         row["lsd_clean"] = float(np.mean(np.concatenate(clean)))
+    return row | _f0_scores(sounds, np.concatenate(found))
+
+
+def _f0_scores(sounds, f0_hz):
+    """Of `scores`, those that look at f0 (n,T) in Hz."""
     if sounds.f0_hz is None or not np.any(sounds.f0_hz > 0):
-        return row
+        return {}
     judged = sounds.f0_hz > 0
-    octaves = np.log2(np.concatenate(found)[judged] / sounds.f0_hz[judged])
+    octaves = np.log2(f0_hz[judged] / sounds.f0_hz[judged])
     off = np.abs(octaves - np.round(octaves))
-    return row | {
+    return {
         "rpa": 100 * float(np.mean(np.abs(octaves) < 50 / 1200)),
         "rca": 100 * float(np.mean(off < 50 / 1200)),
         "octaves": float(np.mean(octaves)),

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from .. import checks
+from .. import backend, checks
 from ..checks import ParameterError
 from ..stft import stft_magnitude_forward
 
@@ -94,7 +94,9 @@ class SpectralLoss:
         value : float
             Mean over items, frames and, for vertical losses, bins; summed over resolutions.
         d_estimate : ndarray, shape of the estimate
-            Gradient with respect to the estimate, float32 for a float32 estimate.
+            Gradient with respect to the estimate, float32 for a float32 estimate; on the device
+            where target and estimate are on one, which `LIN`, `LOG`, `MSS` and the `SOT` of an
+            STFT can be.
 
         Raises
         ------
@@ -102,7 +104,7 @@ class SpectralLoss:
             If target or estimate is empty, not finite, or their shapes differ.
         """
         values, d_estimate = self._per_item(target, estimate)
-        return float(np.mean(values)), d_estimate
+        return float(np.mean(backend.to_host(values))), d_estimate
 
     def per_item(self, target, estimate):
         """Value of each item of a batch, and each item's own gradient.
@@ -126,15 +128,15 @@ class SpectralLoss:
             As for a call.
         """
         values, d_estimate = self._per_item(target, estimate)
-        return values, d_estimate * d_estimate.dtype.type(np.size(values))
+        return values, backend.scale(d_estimate, np.size(values))
 
     def _per_item(self, target, estimate):
         """Values of the items, and the gradient of their mean."""
         target, estimate = self._pair(target, estimate)
-        values, d_estimate = 0.0, np.zeros_like(estimate)
+        values, d_estimate = None, backend.zeros(estimate.shape, estimate.dtype, estimate)
         for resolution, spectrum in zip(self._resolutions, target.spectra, strict=True):
             frames = self._compare(spectrum, estimate, resolution, d_estimate)
-            values = values + frames.mean(axis=-1)
+            values = backend.add_means(values, frames)
         return values, d_estimate
 
     def per_frame(self, target, estimate):
@@ -163,7 +165,8 @@ class SpectralLoss:
             )
         target, estimate = self._pair(target, estimate)
         (resolution,), (spectrum,) = self._resolutions, target.spectra
-        return self._compare(spectrum, estimate, resolution, np.zeros_like(estimate))
+        d_estimate = backend.zeros(estimate.shape, estimate.dtype, estimate)
+        return self._compare(spectrum, estimate, resolution, d_estimate)
 
     def _pair(self, target, estimate):
         """The target prepared, the estimate checked."""
@@ -175,4 +178,7 @@ class SpectralLoss:
                 f"target must be prepared by this very loss, {self}, got one by other settings"
             )
         checks.same_shape("estimate", estimate, target.shape)
+        for spectrum in target.spectra[:1]:
+            first = spectrum[0] if isinstance(spectrum, tuple) else spectrum
+            checks.same_place("estimate", estimate, "the target", first)
         return target, estimate

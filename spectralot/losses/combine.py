@@ -4,7 +4,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from .. import checks
+from .. import backend, checks
 from ..checks import ParameterError
 from ..transforms import PitchSalience
 from .transport import SOT
@@ -183,6 +183,10 @@ class WeightedSum:
         """
         return self._sum(target, estimate, lambda loss: loss.per_item)
 
+    def _per_item(self, target, estimate):
+        """Values of the items, and the gradient of their mean."""
+        return self._sum(target, estimate, lambda loss: loss._per_item)
+
     def _ready(self, target):
         """The target prepared."""
         if not isinstance(target, dict):
@@ -197,12 +201,11 @@ class WeightedSum:
     def _sum(self, target, estimate, call):
         """What `call` makes of each loss, times its weight, added up."""
         target = self._ready(target)
-        value, d_estimate = 0.0, None
+        value, d_estimate = None, None
         for name, loss in self._losses.items():
             term, d_term = call(loss)(target[name], estimate)
-            value = value + self._weights[name] * term
-            d_term = d_term * d_term.dtype.type(self._weights[name])
-            d_estimate = d_term if d_estimate is None else d_estimate + d_term
+            value = backend.add(value, term, self._weights[name])
+            d_estimate = backend.add(d_estimate, d_term, self._weights[name])
         return value, d_estimate
 
     def terms(self, target, estimate):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import checks
+from .. import backend, checks
 from ..axes import a_weighting_db, axis_positions
 from ..checks import ParameterError
 from ..circular import chroma_positions, circular_wasserstein_1d_forward
@@ -148,6 +148,7 @@ class SOT(SpectralLoss):
 
         Rows are frames; along time they are bins, which weigh by their share of the mass.
         """
+        self._check_place(target, transform)
         mass, _ = self._mass(transform.forward(target)[0], transform)
         level, _ = self._level(mass, transform)
         rows, weights = self._rows(mass), None
@@ -155,6 +156,21 @@ class SOT(SpectralLoss):
             weights = rows.sum(axis=-1, dtype=np.float64)
             weights /= np.maximum(weights.sum(axis=-1, keepdims=True), 1e-300)
         return rows, level, weights
+
+    def _check_place(self, target, transform):
+        """What is not to be had on a device."""
+        if backend.on_device(target) and (
+            not isinstance(transform, STFT)
+            or self._along == "time"
+            or self._chroma
+            or self._noise_floor
+            or self._level_weight
+            or self._gains[transform] is not None
+        ):
+            raise ParameterError(
+                "target must be in memory unless frames of an STFT are transported along frequency "
+                "without noise floor, level and weighting, got one on a device"
+            )
 
     def _mass(self, magnitude, transform):
         """What is transported: weighted, less the noise floor; and what the way back needs."""
@@ -180,9 +196,7 @@ class SOT(SpectralLoss):
             d_v = _subtract_backward(d_v, floor)
         if self._gains[transform] is not None:
             d_v = d_v * self._gains[transform].astype(d_v.dtype)
-        d_x = transform.backward(d_v, saved)
-        d_x *= d_x.dtype.type(1 / values.size)
-        d_estimate += d_x
+        backend.add(d_estimate, transform.backward(d_v, saved), 1 / values.size)
         return values
 
     def _move(self, u, v, weights, transform, n_samples):
@@ -209,12 +223,11 @@ class SOT(SpectralLoss):
         """Rows of which only the estimate has no mass cost as much as the axis is wide."""
         if self._transport["mass"] not in ("balanced", "partial"):
             return  # the others charge for it themselves
-        zero = np.nonzero(np.atleast_1d(values) == 0)
-        if len(zero[0]):
-            floor = self._transport["mass_floor"]
-            heard = [side[zero].sum(axis=-1, dtype=np.float64) > floor for side in (u, v)]
-            width = 0.5 if self._chroma else np.ptp(places)
-            values[zero] = np.where(heard[0] & ~heard[1], width ** self._transport["p"], 0.0)
+        width = 0.5 if self._chroma else np.ptp(places)
+        backend.kernels("transport", values).charge_silence(
+            u.reshape(-1, u.shape[-1]), v.reshape(-1, v.shape[-1]), self._transport["mass_floor"],
+            float(width ** self._transport["p"]), values.reshape(-1),
+        )  # fmt: skip
 
     def _level(self, mass, transform):
         """Level of each frame in dB, and its derivative by the mass of any bin."""

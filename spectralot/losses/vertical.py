@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from .. import checks
+from .. import backend, checks
 from ..axes import a_weighting_db
 from ..checks import ParameterError
-from ..cpu import stft as fused
 from ..cpu import vertical as cpu
 from ..stft import (
     _chunk,
@@ -55,6 +54,11 @@ class _Vertical(SpectralLoss):
 
     def _compare(self, spectrum, estimate, stft, d_estimate):
         """Values of the frames; the gradient of their mean is added to d_estimate."""
+        if backend.on_device(estimate):
+            raise ParameterError(
+                f"estimate must be in memory for {type(self).__name__}, whose kernels are of the "
+                "CPU alone, got one on a device"
+            )
         magnitude, saved = stft_magnitude_forward(estimate, **stft)
         target = spectrum.astype(magnitude.dtype, copy=False)
         values, slopes = np.empty(magnitude.shape[:-1]), np.empty_like(magnitude)
@@ -95,16 +99,18 @@ class _Absolute(_Vertical):
         """Without weights spectra need not leave the cache."""
         if not self._fused:
             return super()._compare(spectrum, estimate, stft, d_estimate)
-        x, d_x = np.atleast_2d(estimate), np.atleast_2d(d_estimate)  # views
-        target = spectrum.astype(x.dtype, copy=False).reshape(len(x), *spectrum.shape[-2:])
+        x, d_x = (a.reshape(-1, a.shape[-1]) for a in (estimate, d_estimate))  # views
+        if not backend.on_device(x):
+            spectrum = spectrum.astype(x.dtype, copy=False)
+        target, n_fft = spectrum.reshape(len(x), *spectrum.shape[-2:]), stft["n_fft"]
         B, T, K = target.shape
-        n_fft, values = stft["n_fft"], np.empty((B, T))
-        frames, spectra = _scratch(n_fft, x.dtype)
+        values = backend.empty((B, T), np.float64, x)
+        frames, spectra = _scratch(x, T, n_fft)
         number = x.dtype.type  # float64 numbers would draw the kernel's arithmetic to float64
-        fused.vertical_loss(
-            x, target, _window(stft["window"], n_fft, x.dtype), stft["hop_length"],
-            _offset(n_fft, stft["padding"]), 1 / np.sqrt(n_fft), number(self._linear),
-            number(self._log), number(self._floor), number(1 / (B * T * K)),
+        backend.kernels("stft", x).vertical_loss(
+            x, target, backend.constant(_window(stft["window"], n_fft, x.dtype), x),
+            stft["hop_length"], _offset(n_fft, stft["padding"]), 1 / np.sqrt(n_fft),
+            number(self._linear), number(self._log), number(self._floor), number(1 / (B * T * K)),
             _chunk(x.shape, n_fft), frames, spectra, np.empty((len(frames), 3, K), x.dtype),
             values, d_x,
         )  # fmt: skip

@@ -137,6 +137,30 @@ def test_harmonics(B, T, H, N, grid, phased, rng):
     compare("synth", "harmonic_gather", (d_phase, d_segment, hop, shift, start, SR), outputs)
 
 
+BEYOND = [  # frames end early, begin late, stand closer than samples, are moved by more than one
+    (1, 3, 4, 50, (9.7, 0.0, 0.0, 0, False), True),
+    (1, 3, 4, 50, (9.7, -4.0, -4.0, 11, True), False),
+    (1, 40, 2, 27, (0.7, 0.1, 0.0, 3, False), True),
+    (1, 5, 3, 70, (12.0, 1.6, -0.9, 5, True), True),
+]
+
+
+@pytest.mark.parametrize(("B", "T", "H", "N", "grid", "phased"), GRIDS + BEYOND)
+def test_sinusoids(B, T, H, N, grid, phased, rng):
+    frequencies = rng.uniform(0, 12000, (B, T, H))  # some cross Nyquist
+    frequencies[..., 0] = 0.0
+    frequencies[..., 1] = 440.0
+    frequencies[:, T // 2, -1] = SR / 2
+    amplitudes, start_phase = f32(rng, B, T, H), phased * rng.uniform(-9, 20, (B, H))
+    inputs = frequencies, amplitudes, start_phase, grid, SR
+    audio = np.empty((B, N), np.float32)
+    end_phase, _ = compare("synth", "sinusoidal_forward", inputs, [np.empty((B, H)), audio])
+    assert np.all((end_phase >= 0) & (end_phase < 2 * np.pi))
+    inputs = f32(rng, B, N), frequencies, amplitudes, end_phase, grid, SR
+    outputs = np.empty((B, T, H)), np.empty((B, T, H), np.float32), np.empty((B, H))
+    compare("synth", "sinusoidal_backward", inputs, outputs, ((np.empty((B, 2, H)),), (None,)))
+
+
 # transport
 
 
