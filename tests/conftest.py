@@ -1,7 +1,9 @@
 """Shared fixtures: stored reference numbers, seeded randomness, thread counts."""
 
 import os
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 # a machine with a single core can still compare one Numba thread with two
@@ -26,6 +28,33 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("spectralot")
+
+
+SIMULATED = "test_kernels_agree_with_the_cpu"
+
+
+def pytest_collection_modifyitems(items):
+    """What waits for the simulator comes last."""
+    items.sort(key=lambda item: item.name == SIMULATED)
+
+
+def pytest_collection_finish(session):
+    """Simulated kernels take one core for minutes: they begin first, in a process of their own."""
+    wanted = any(item.name == SIMULATED for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        session.config.simulated_log = log = tempfile.TemporaryFile("w+")
+        session.config.simulated = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", str(Path(__file__).parent / "simulator")],
+            env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}, stdout=log, stderr=log,
+        )  # fmt: skip
+
+
+def pytest_sessionfinish(session):
+    """Nobody waits for it any more."""
+    if simulated := getattr(session.config, "simulated", None):
+        simulated.kill()
+        simulated.wait()
+        session.config.simulated_log.close()
 
 
 @pytest.fixture(scope="session")

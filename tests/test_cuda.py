@@ -1,8 +1,6 @@
 """The device's kernels without a device: simulated, compiled, and their parameters compared."""
 
 import inspect
-import os
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +11,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.kernels import compiled, float64_instructions, is_kernel, signatures
 
-SIMULATOR = Path(__file__).parent / "simulator"
 TWINS = ("stft", "synth", "transport", "network")
 MODULES = (*TWINS, "arrays", "training")
 # what NumPy does on the CPU, outside of compiled functions
@@ -38,15 +35,13 @@ DOUBLE = {
 }  # fmt: skip
 
 
-def test_kernels_agree_with_the_cpu():
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", str(SIMULATOR)],
-        env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout and "skipped" not in done.stdout
+def test_kernels_agree_with_the_cpu(pytestconfig):
+    """They were begun when the tests were collected: see conftest.py."""
+    status, log = pytestconfig.simulated.wait(), pytestconfig.simulated_log
+    log.seek(0)
+    told = log.read()
+    assert status == 0, told
+    assert " passed" in told and "skipped" not in told
 
 
 @pytest.mark.parametrize("name", TWINS)

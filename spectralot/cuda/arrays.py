@@ -210,7 +210,7 @@ class Replay:
         """The step as a graph; nothing is done meanwhile."""
         from cuda.bindings import driver
 
-        mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
         cuda.synchronize()
         _answer("cuStreamBeginCapture", self._stream.handle, mode)
         try:

@@ -15,7 +15,9 @@ from numba import cuda, float32, float64, int64, uint64
 from .arrays import empty, fill, launch, spread
 
 THREADS = 128
-TILE = 16  # of a product: TILE x TILE threads, one number each
+TILE, EACH = 16, 4  # of a product: TILE x TILE threads, EACH x EACH numbers for each
+SIDE = TILE * EACH
+ROW = SIDE + 1  # in shared memory: neighbours in a column fall into different banks
 BINS = 64  # bins of a frame that a block works on at once
 STRIDE = BINS + 1  # of their rows in shared memory: neighbours fall into different banks
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
@@ -75,47 +77,71 @@ def _leaky_backward(y, slope, d_y, sums):
         sums[part, g, c] = total
 
 
+@cuda.jit(device=True)
+def _add_products(left, right, totals):
+    """totals += what two tiles give, rows and columns TILE apart: from registers but for few."""
+    i, j = cuda.threadIdx.y, cuda.threadIdx.x
+    cuda.syncthreads()
+    for k in range(TILE):
+        for a in range(EACH):
+            for b in range(EACH):
+                totals[a, b] += left[k, a * TILE + i] * right[k, b * TILE + j]
+    cuda.syncthreads()
+
+
 @cuda.jit
 def _product(x, matrix, transposed, y):
-    left = cuda.shared.array((TILE, TILE), float32)
-    right = cuda.shared.array((TILE, TILE), float32)
+    left = cuda.shared.array((TILE, ROW), float32)  # inner places first
+    right = cuda.shared.array((TILE, ROW), float32)
+    totals = cuda.local.array((EACH, EACH), float32)
     i, j, g = cuda.threadIdx.y, cuda.threadIdx.x, cuda.blockIdx.z
-    rows, C, inner, total = x.shape[0] // matrix.shape[0], y.shape[1], x.shape[1], ZERO
-    r, c = cuda.blockIdx.x * TILE + i, cuda.blockIdx.y * TILE + j
-    here, column = r < rows, cuda.blockIdx.y * TILE + i
-    r += g * rows
+    rows, C, inner = x.shape[0] // matrix.shape[0], y.shape[1], x.shape[1]
+    row, column = cuda.blockIdx.x * SIDE, cuda.blockIdx.y * SIDE
+    for a in range(EACH):
+        for b in range(EACH):
+            totals[a, b] = ZERO
     for first in range(0, inner, TILE):
-        left[i, j] = x[r, first + j] if here and first + j < inner else ZERO
-        if transposed:  # neighbours in a warp read neighbours in memory
-            right[j, i] = matrix[g, column, first + j] if column < C and first + j < inner else ZERO
-        else:
-            right[i, j] = matrix[g, first + i, c] if c < C and first + i < inner else ZERO
-        cuda.syncthreads()
-        for k in range(TILE):
-            total += left[i, k] * right[k, j]
-        cuda.syncthreads()
-    if here and c < C:
-        y[r, c] = total
+        for a in range(EACH):
+            at, r, k = a * TILE + i, row + a * TILE + i, first + j
+            left[j, at] = x[g * rows + r, k] if r < rows and k < inner else ZERO
+            if transposed:  # neighbours in a warp read neighbours in memory
+                c = column + at
+                right[j, at] = matrix[g, c, k] if c < C and k < inner else ZERO
+            else:
+                at, c, k = a * TILE + j, column + a * TILE + j, first + i
+                right[i, at] = matrix[g, k, c] if c < C and k < inner else ZERO
+        _add_products(left, right, totals)
+    for a in range(EACH):
+        for b in range(EACH):
+            r, c = row + a * TILE + i, column + b * TILE + j
+            if r < rows and c < C:
+                y[g * rows + r, c] = totals[a, b]
 
 
 @cuda.jit
 def _outer_product(x, y, sums):
-    left = cuda.shared.array((TILE, TILE), float32)
-    right = cuda.shared.array((TILE, TILE), float32)
+    left = cuda.shared.array((TILE, ROW), float32)
+    right = cuda.shared.array((TILE, ROW), float32)
+    totals = cuda.local.array((EACH, EACH), float32)
     parts, G, rows, columns = sums.shape
     i, j, part, g = cuda.threadIdx.y, cuda.threadIdx.x, cuda.blockIdx.z // G, cuda.blockIdx.z % G
-    r, c = cuda.blockIdx.x * TILE + i, cuda.blockIdx.y * TILE + j
-    row, total = cuda.blockIdx.x * TILE + j, ZERO
+    row, column = cuda.blockIdx.x * SIDE, cuda.blockIdx.y * SIDE
     low, high = _part(part, parts, g, G, x.shape[0])
+    for a in range(EACH):
+        for b in range(EACH):
+            totals[a, b] = ZERO
     for first in range(low, high, TILE):
-        left[i, j] = x[first + i, row] if row < rows and first + i < high else ZERO
-        right[i, j] = y[first + i, c] if c < columns and first + i < high else ZERO
-        cuda.syncthreads()
-        for k in range(TILE):
-            total += left[k, i] * right[k, j]
-        cuda.syncthreads()
-    if r < rows and c < columns:
-        sums[part, g, r, c] = total
+        k = first + i
+        for a in range(EACH):
+            at, r, c = a * TILE + j, row + a * TILE + j, column + a * TILE + j
+            left[i, at] = x[k, r] if r < rows and k < high else ZERO
+            right[i, at] = y[k, c] if c < columns and k < high else ZERO
+        _add_products(left, right, totals)
+    for a in range(EACH):
+        for b in range(EACH):
+            r, c = row + a * TILE + i, column + b * TILE + j
+            if r < rows and c < columns:
+                sums[part, g, r, c] = totals[a, b]
 
 
 @cuda.jit
@@ -493,9 +519,9 @@ def _amplitude(x, slopes, a):
         slopes[i // H, i % H] = value * POWER * (ONE - s)
 
 
-def _tiles(rows, columns, pieces):
+def _tiles(rows, columns, pieces, side):
     # rows may be many, and only the first number may be large
-    return launch((-(-rows // TILE), -(-columns // TILE), pieces), (TILE, TILE))
+    return launch((-(-rows // side), -(-columns // side), pieces), (TILE, TILE))
 
 
 def _runs(array, ndim):
@@ -516,7 +542,7 @@ def leaky_backward(y, slope, d_y, sums):
 
 def _multiply(x, matrix, transposed, y):
     matrix = _runs(matrix, 3)
-    _product[_tiles(len(y) // len(matrix), y.shape[1], len(matrix))](x, matrix, transposed, y)
+    _product[_tiles(len(y) // len(matrix), y.shape[1], len(matrix), SIDE)](x, matrix, transposed, y)
 
 
 def product(x, matrix, y, pieces):
@@ -533,14 +559,14 @@ def outer_product(x, y, sums):
     """sums (pieces,I,J), to be added up to the transposed x (R,I) times y (R,J)."""
     pieces, rows, columns = sums.shape[0], x.shape[1], y.shape[1]
     sums = sums.reshape(pieces, -1, rows, columns)
-    _outer_product[_tiles(rows, columns, pieces * sums.shape[1])](x, y, sums)
+    _outer_product[_tiles(rows, columns, pieces * sums.shape[1], SIDE)](x, y, sums)
 
 
 def convolution(x, weight, y):
     """y (R,K,D) of x (R,K,C), zero beyond both ends, and weight (taps,C,D) (eq. 5)."""
     (R, K, C), (taps, _, D) = x.shape, weight.shape[-3:]
     weight = weight.reshape(-1, taps * C, D)
-    _convolution[_tiles(R * K // len(weight), D, len(weight))](
+    _convolution[_tiles(R * K // len(weight), D, len(weight), TILE)](
         x.reshape(R, K * C), weight, K, taps, y.reshape(R * K, D)
     )
 
@@ -549,7 +575,7 @@ def convolution_backward(x, d_y, sums):
     """Gradient of the weight (eq. 6): sums (parts,taps,C,D), to be added up."""
     (R, K, C), (taps, _, D) = x.shape, sums.shape[-3:]
     sums = sums.reshape(len(sums), -1, taps * C, D)
-    _convolution_backward[_tiles(taps * C, D, sums.shape[0] * sums.shape[1])](
+    _convolution_backward[_tiles(taps * C, D, sums.shape[0] * sums.shape[1], TILE)](
         x.reshape(R, K * C), d_y.reshape(R * K, D), K, taps, sums
     )
 

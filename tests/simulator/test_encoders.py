@@ -28,7 +28,15 @@ ENCODERS = {
 def small(monkeypatch):
     sizes = {
         "cuda.arrays": {"THREADS": 16},
-        "cuda.network": {"THREADS": 4, "TILE": 3, "BINS": 4, "STRIDE": 5},
+        "cuda.network": {
+            "THREADS": 4,
+            "TILE": 2,
+            "EACH": 2,
+            "SIDE": 4,
+            "ROW": 5,
+            "BINS": 4,
+            "STRIDE": 5,
+        },
         "learn._heads": {"BELOW": 2, "ABOVE": 1},
         "learn._network": {"PARTS": 3, "PIECES": 1, "ROWS": 6},
         "learn.encoder": {"TAPS": 5},

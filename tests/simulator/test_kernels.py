@@ -19,7 +19,15 @@ def small_blocks(monkeypatch):
         "stft": {"THREADS": 16},
         "synth": {"THREADS": 8, "LANES": 4},
         "transport": {"THREADS": 4, "SUMS": 5},
-        "network": {"THREADS": 4, "TILE": 3, "BINS": 4, "STRIDE": 5},
+        "network": {
+            "THREADS": 4,
+            "TILE": 2,
+            "EACH": 2,
+            "SIDE": 4,
+            "ROW": 5,
+            "BINS": 4,
+            "STRIDE": 5,
+        },
     }
     for module, constants in sizes.items():
         for name, value in constants.items():

@@ -27,7 +27,9 @@ def small(monkeypatch):
     sizes = {
         "cuda.stft": {"THREADS": 16}, "cuda.synth": {"THREADS": 8, "LANES": 4},
         "cuda.transport": {"THREADS": 4, "SUMS": 5}, "cuda.arrays": {"THREADS": 16},
-        "cuda.network": {"THREADS": 4, "TILE": 4, "BINS": 4, "STRIDE": 5},
+        "cuda.network": {
+            "THREADS": 4, "TILE": 2, "EACH": 2, "SIDE": 4, "ROW": 5, "BINS": 4, "STRIDE": 5,
+        },
         "cuda.training": {"THREADS": 4}, "learn._heads": {"BELOW": 3, "ABOVE": 1},
         "learn._network": {"PIECES": 2, "PARTS": 2, "FEW_PARTS": 2},
         "learn.side_by_side": {"PIECE": 2, "LSD": {"n_fft": 64, "hop_length": 64}},
