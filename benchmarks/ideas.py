@@ -17,6 +17,8 @@ import numpy as np
 
 from spectralot.files import writing
 
+from .landscape_study import write_table
+
 RESULTS = Path("benchmarks/ideas.json")
 STEPS, SEEDS = 1000, 5
 ENCODER = {"kind": "shared", "amplitudes": "level", "temperature": 0.1}
@@ -213,6 +215,7 @@ def main():
     parser.add_argument("--sounds", type=int, default=4000)
     parser.add_argument("-j", "--jobs", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    parser.add_argument("--page", type=Path, help="write the table between its marks there")
     options = parser.parse_args()
     path = options.output
     runs = json.loads(path.read_text()) if path.exists() else []
@@ -233,6 +236,8 @@ def main():
                 part.write_text("[\n" + ",\n".join(map(json.dumps, runs)) + "\n]\n")
             print(f"{len(runs)} runs", flush=True)
     print(table(runs))
+    if options.page is not None:
+        write_table(table(runs), options.page, "ideas")
 
 
 if __name__ == "__main__":
