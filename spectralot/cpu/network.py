@@ -252,7 +252,7 @@ def amplitude(x, slopes, a):
 # what NumPy does as well
 
 
-def frequency(bins, fmin, bins_per_octave, f0_hz):
+def frequency_forward(bins, fmin, bins_per_octave, f0_hz):
     """The frequency at a place between bins (eq. 8)."""
     f0_hz[:] = fmin * 2 ** (bins / bins_per_octave)
 
@@ -267,7 +267,7 @@ def bin_of(f0_hz, fmin, bins_per_octave, bins):
     bins[:] = bins_per_octave * np.log2(f0_hz / fmin)
 
 
-def see(x, bins, offsets, seen, slopes):
+def see_forward(x, bins, offsets, seen, slopes):
     """Each row of x as it lies around a place, and the place itself, -1/2 to 1/2 (eq. 14)."""
     values = np.empty_like(slopes)
     read(x, bins, offsets, values, slopes)

@@ -229,15 +229,6 @@ def harmonic_forward(f0_hz, amplitudes, start_phase, phase, grid, nyquist, scrat
                 first += L
 
 
-@njit(cache=True, nogil=True)
-def harmonic_end(phase, start_phase, end_phase):
-    """Phases of the harmonics after the last sample, 0 to 2 pi: the start of the next block."""
-    B, H = end_phase.shape
-    for b in range(B):
-        for k in range(H):
-            end_phase[b, k] = (start_phase[b, k] + (k + 1) * phase[b, -1]) % TWO_PI
-
-
 @njit(parallel=True, cache=True, nogil=True)
 def harmonic_backward(
     d_audio, f0_hz, amplitudes, start_phase, phase, grid, nyquist, scratch, d_phase, d_segment
@@ -338,6 +329,15 @@ def harmonic_gather(d_phase, d_segment, hop, shift, start, sample_rate, d_f0, d_
             d_start[b, k] = 0.0
             for t in range(T):
                 d_start[b, k] += d_segment[b, t, 2, k]
+
+
+@njit(cache=True, nogil=True)
+def harmonic_end(phase, start_phase, end_phase):
+    """Phases of the harmonics after the last sample, 0 to 2 pi: the start of the next block."""
+    B, H = end_phase.shape
+    for b in range(B):
+        for k in range(H):
+            end_phase[b, k] = (start_phase[b, k] + (k + 1) * phase[b, -1]) % TWO_PI
 
 
 @njit(parallel=True, cache=True, nogil=True)

@@ -666,7 +666,7 @@ def expected_position_backward(p, position, temperature, d_position, d_logits):
     )
 
 
-def frequency(bins, fmin, bins_per_octave, f0_hz):
+def frequency_forward(bins, fmin, bins_per_octave, f0_hz):
     """The frequency at a place between bins (eq. 8)."""
     _frequency[spread(len(bins), THREADS)](bins, float(fmin), float(bins_per_octave), f0_hz)
 
@@ -687,7 +687,7 @@ def read(x, position, offsets, values, slopes):
     _read[spread(values.size, THREADS)](x, position, offsets, values, slopes)
 
 
-def see(x, bins, offsets, seen, slopes):
+def see_forward(x, bins, offsets, seen, slopes):
     """Each row of x as it lies around a place, and the place itself, -1/2 to 1/2 (eq. 14)."""
     _see[spread(seen.size, THREADS)](x, bins, offsets, seen, slopes)
 

@@ -488,11 +488,6 @@ def harmonic_forward(f0_hz, amplitudes, start_phase, phase, grid, nyquist, scrat
     )
 
 
-def harmonic_end(phase, start_phase, end_phase):
-    """Phases of the harmonics after the last sample, 0 to 2 pi: the start of the next block."""
-    _end[spread(end_phase.size, THREADS)](phase, start_phase, end_phase)
-
-
 def harmonic_backward(
     d_audio, f0_hz, amplitudes, start_phase, phase, grid, nyquist, scratch, d_phase, d_segment
 ):
@@ -509,6 +504,11 @@ def harmonic_gather(d_phase, d_segment, hop, shift, start, sample_rate, d_f0, d_
     _gather_amplitudes[spread(d_amp.size, THREADS)](d_segment, d_amp)
     if d_start.size:
         _gather_start[spread(d_start.size, THREADS)](d_segment, d_start)
+
+
+def harmonic_end(phase, start_phase, end_phase):
+    """Phases of the harmonics after the last sample, 0 to 2 pi: the start of the next block."""
+    _end[spread(end_phase.size, THREADS)](phase, start_phase, end_phase)
 
 
 def sinusoidal_forward(frequencies, amplitudes, start_phase, grid, sample_rate, end_phase, audio):

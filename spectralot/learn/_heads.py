@@ -79,7 +79,7 @@ class FactorHead:
             backend.empty((len(x), len(offsets) + more), x.dtype, x) for more in (1, 0)
         )
         normal = nn.normalize(x, self.power)
-        backend.kernels("network", x).see(normal, bins, offsets, seen, d_around)
+        backend.kernels("network", x).see_forward(normal, bins, offsets, seen, d_around)
         measured, slope = self._measured(x, bins)
         hidden = nn.dense_forward(
             seen, parameters["amplitude.0.weight"], parameters["amplitude.0.bias"], SLOPE

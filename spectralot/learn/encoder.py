@@ -128,7 +128,7 @@ class Encoder:
             p = backend.empty(logits.shape, logits.dtype, logits)
             bins, f0_hz = (backend.empty(len(logits), np.float64, logits) for _ in range(2))
             kernels.expected_position_forward(logits, self.temperature, p, bins)
-            kernels.frequency(bins, self.fmin, self.bins_per_octave, f0_hz)
+            kernels.frequency_forward(bins, self.fmin, self.bins_per_octave, f0_hz)
             amplitudes, head = self._head.forward(parameters, z, features, bins)
         return f0_hz, amplitudes, (trunk, p, bins, f0_hz, head)
 
