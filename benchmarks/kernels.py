@@ -15,7 +15,7 @@ def signatures(types):
     u2, i1 = types.Array(types.uint32, 2, "C"), types.Array(i, 1, "C")
     grid = types.Tuple((d, d, d, i, b))
     pair = d2, f3, d2, u2, grid, f
-    sides = f2, f2, d2, d2, d, b, d
+    sides = f2, f2, d2, d2, d, b, d, d2, u2, d3, d1, f2, f2, f2, f2
     return {
         "arrays": {
             "_cast": (d1, f1),
@@ -54,7 +54,9 @@ def signatures(types):
             "_sinusoidal_backward": (f2, d3, f3, d2, grid, d, d3, f3, d2),
         },
         "transport": {
-            "_forward": (*sides, d2, u2, d3, d1, f2, f2, f2, f2),
+            "_forward_1": sides,
+            "_forward_2": sides,
+            "_forward_p": sides,
             "_on_one_grid": (f2, f2, d1, b, d, d2, d1, f2, f2),
             "_backward": (d1, f2, f2),
             "_charge_silence": (f2, f2, d, d, d1),

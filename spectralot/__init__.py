@@ -56,6 +56,7 @@ _HOMES = {
     "estimate.estimator": ["HarmonicEstimator"],
     "estimate.fit": ["fit_note"],
     "estimate.harmonics": ["fit_harmonics", "HarmonicFit"],
+    "resynth": ["shift_pitch", "stretch_time", "scale_harmonics", "morph_tracks"],
     "formats": ["read_tracks", "write_tracks"],
     "audio": ["read_audio", "read_blocks", "write_wav"],
 }

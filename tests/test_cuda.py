@@ -27,7 +27,9 @@ DOUBLE = {
         "_phase_of_frames", "_phase_of_samples", "_forward", "_slopes", "_projections",
         "_gather_f0", "_gather_start", "_end", "_sinusoidal_forward", "_sinusoidal_backward",
     },
-    "transport": {"_forward", "_on_one_grid", "_backward", "_charge_silence"},
+    "transport": {
+        "_forward_1", "_forward_2", "_forward_p", "_on_one_grid", "_backward", "_charge_silence",
+    },
     "network": {
         "_normalize", "_expected_position_forward", "_expected_position_backward", "_frequency",
         "_frequency_backward", "_bin_of", "_read", "_see", "_see_backward",

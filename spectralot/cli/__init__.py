@@ -13,9 +13,13 @@ from .convert import convert
 from .estimate import estimate
 from .eval import evaluate_pitch
 from .evaluate import evaluate
+from .info import info
 from .landscape import landscape
+from .report import report
 from .reproduce import reproduce
+from .resynth import resynth
 from .train import train
+from .warmup import warmup
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,6 +31,7 @@ def main():
 
 
 for command in (
-    estimate, convert, evaluate_pitch, compare, landscape, train, evaluate, reproduce,
+    estimate, convert, evaluate_pitch, compare, landscape, train, evaluate, reproduce, resynth,
+    info, warmup, report,
 ):  # fmt: skip
     main.add_command(command)

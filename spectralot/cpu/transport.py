@@ -62,12 +62,13 @@ def _mass(weights, total):
 def _scale(levels, n, mass, counts):
     """Levels in [0, 1] between a 0 and a stop, the last at 1: missing mass stands there.
 
-    A row that does not count is all 1, so that the merge is safe whatever the weights were.
+    A sum of all the mass is 1, which times its reciprocal it need not be: a silent tail is tied
+    there. A row that does not count is all 1, so that the merge is safe whatever the weights were.
     """
     if counts:
         scale = 1.0 / mass
         for i in range(n):
-            levels[i + 1] = min(levels[i + 1] * scale, 1.0)
+            levels[i + 1] = levels[i + 1] * scale if levels[i + 1] < mass else 1.0
     else:
         levels[:] = 1.0
     levels[0] = 0.0

@@ -2,8 +2,8 @@
 
 Equations: docs/derivations/transport.md; names and parameters are those of cpu/transport.py.
 Running sums, levels and costs are float64. Scratch: levels (R,n+m+4), met (R,n+m+4) uint32, work
-(R,4,max(n,m)+1). Each level finds its place among the other side's by bisection; sums of slopes
-are scans over the block. All sums have one order, so results are the same from run to run.
+(R,4,max(n,m)+1). Each level finds its place among the other side's by bisection; running sums and
+sums of slopes are scans over the block, in one order: results are the same from run to run.
 """
 
 import math
@@ -25,76 +25,70 @@ def _stretch(n):
 
 
 @cuda.jit(device=True)
+def _scan(value, i, sums):
+    """Sums of the values of threads 0 to `i`, in sums[i + 1]; sums[0] is 0.
+
+    In blocks ever twice as long, the upper half takes the lower half's sum. So sums of values that
+    are not negative never fall by a rounding, and stay as they are where a value is 0.
+    """
+    cuda.syncthreads()
+    sums[0], sums[i + 1] = 0.0, value
+    apart = 1
+    while apart < cuda.blockDim.x:  # THREADS, but unknown to the compiler, which would unroll it
+        cuda.syncthreads()
+        if i & apart:
+            sums[i + 1] += sums[i // apart * apart]
+        apart *= 2
+    cuda.syncthreads()
+
+
+@cuda.jit(device=True)
 def _total(value, sums):
     """Sum of `value` over the block."""
-    i = cuda.threadIdx.x
-    cuda.syncthreads()
-    sums[i] = value
-    apart = THREADS // 2
-    while apart > 0:
-        cuda.syncthreads()
-        if i < apart:
-            sums[i] += sums[i + apart]
-        apart //= 2
-    cuda.syncthreads()
-    return sums[0]
+    _scan(value, cuda.threadIdx.x, sums)
+    return sums[THREADS]
 
 
 @cuda.jit(device=True)
 def _above(value, sums):
     """Sum of `value` over the threads after this one."""
     i = THREADS - 1 - cuda.threadIdx.x
-    cuda.syncthreads()
-    sums[i] = value
-    apart = 1
-    while apart < THREADS:
-        cuda.syncthreads()
-        more = sums[i - apart] if i >= apart else 0.0
-        cuda.syncthreads()
-        sums[i] += more
-        apart *= 2
-    cuda.syncthreads()
-    return sums[i - 1] if i > 0 else 0.0
+    _scan(value, i, sums)
+    return sums[i]
 
 
 @cuda.jit(device=True)
 def _running_sums(weights, sums, levels):
     """Running sums, never falling; the total, NaN if a weight is negative, NaN or infinite.
 
-    Sums of stretches are added one after the other: in a tree they might fall by a rounding.
+    From its last weight above 0 on, a stretch has the sum that the next begins with, to the bit:
+    levels without weight between them are tied.
     """
     i, (first, last) = cuda.threadIdx.x, _stretch(weights.shape[0])
-    total, bad = 0.0, 0.0
+    total = 0.0
     for k in range(first, last):
         w = float64(weights[k])
-        total += w
-        if not 0.0 <= w < math.inf:
-            bad = 1.0
-    bad = _total(bad, sums)
-    cuda.syncthreads()
-    sums[i + 1] = total
-    cuda.syncthreads()
-    if i == 0:
-        sums[0] = 0.0
-        for k in range(THREADS):
-            sums[k + 1] += sums[k]
-    cuda.syncthreads()
-    running = sums[i]
+        total += w if 0.0 <= w < math.inf else math.nan
+    _scan(total, i, sums)
+    running = 0.0
     for k in range(first, last):
-        running = min(running + float64(weights[k]), sums[i + 1])
-        levels[k + 1] = running
+        running += float64(weights[k])
+        levels[k + 1] = min(sums[i] + running, sums[i + 1]) if running < total else sums[i + 1]
     total = sums[THREADS]
-    return total if bad == 0.0 and total < math.inf else math.nan
+    return total if total < math.inf else math.nan
 
 
 @cuda.jit(device=True)
 def _scale(levels, mass):
-    """Levels in [0, 1] between a 0 and a stop, the last at 1: missing mass stands there."""
+    """Levels in [0, 1] between a 0 and a stop, the last at 1: missing mass stands there.
+
+    Sums of all the mass are 1 too, which times its reciprocal they need not be.
+    """
     n = levels.shape[0] - 2
     first, last = _stretch(n)
     scale = 1.0 / mass
     for k in range(first, last):
-        levels[k + 1] = min(levels[k + 1] * scale, 1.0)
+        levels[k + 1] = levels[k + 1] * scale if levels[k + 1] < mass else 1.0
     cuda.syncthreads()
     if cuda.threadIdx.x == 0:
         levels[0], levels[n], levels[n + 1] = 0.0, 1.0, 2.0
@@ -122,9 +116,8 @@ def _levels(u_weights, v_weights, cutoff, mass_floor, sums, levels):
 
 
 @cuda.jit(device=True)
-def _bisect(levels, level, passed):
-    """Index of the first level that is higher, or, unless `passed`, as high; 1 at least."""
-    low, high = 1, levels.shape[0] - 1  # the stop is higher than any
+def _bisect(levels, level, passed, low, high):
+    """Index in [low, high] of the first level that is higher, or, unless `passed`, as high."""
     while low < high:
         middle = (low + high) // 2
         if levels[middle] < level or (passed and levels[middle] == level):
@@ -135,27 +128,27 @@ def _bisect(levels, level, passed):
 
 
 @cuda.jit(device=True)
-def _slope(x, y, k, at, own, other, level, first, p):
-    """Slope by a level (eq. 4), and at a tie the mean of the one-sided derivatives.
+def _place(levels, level, passed):
+    """_bisect from 1 to the stop, which is higher than any level."""
+    return _bisect(levels, level, passed, 1, levels.shape[0] - 1)
+
+
+@cuda.jit(device=True)
+def _slope_at_tie(x, y, k, at, own, other, level, first, p):
+    """Mean of the one-sided derivatives by a level that the other side has too (eq. 4).
 
     Ties meet in pairs, first with first. What is left over of the first side comes after all of
     the other's, what is left over of the second after all of the first's.
     """
-    tied = other[at] == level if first else other[at - 1] == level and at > 1
-    j = at - 1
-    if tied:
-        lowest, highest = _bisect(other, level, False), _bisect(other, level, True)
-        j = lowest - 1 + (k + 1) - _bisect(own, level, False)
-        if j < highest - 1:
-            low, _ = _cost(x[k] - y[j], p)
-            high, _ = _cost(x[k] - y[j + 1], p)
-            low_next, _ = _cost(x[k + 1] - y[j], p)
-            high_next, _ = _cost(x[k + 1] - y[j + 1], p)
-            return 0.5 * (low - low_next + high - high_next)
-        j = highest - 1
-    here, _ = _cost(x[k] - y[j], p)
-    there, _ = _cost(x[k + 1] - y[j], p)
-    return here - there
+    edge = _place(other, level, first)  # `at` is the other end of the other side's ties
+    last = max(at, edge) - 1
+    j = min(min(at, edge) + k - _place(own, level, False), last)
+    last = min(j + 1, last)
+    c00, _ = _cost(x[k] - y[j], p)
+    c01, _ = _cost(x[k] - y[last], p)
+    c10, _ = _cost(x[k + 1] - y[j], p)
+    c11, _ = _cost(x[k + 1] - y[last], p)
+    return 0.5 * (c00 - c10 + c01 - c11)
 
 
 @cuda.jit(device=True)
@@ -168,15 +161,20 @@ def _side(x, own, other, y, first, top, p, sums, met, slopes, moved):
     begin, end = _stretch(slopes.shape[0])
     moves = moved.shape[0] > 0
     value, offset, slope_sum, shift_sum = 0.0, 0.0, 0.0, 0.0
+    # levels ascend, and so do their places
+    at, highest = _place(other, own[begin + 1], not first), _place(other, own[end], not first)
     for k in range(begin, end):
         slope, shift = 0.0, 0.0
-        at = _bisect(other, own[k + 1], not first)
+        at = _bisect(other, own[k + 1], not first, at, highest)
         if k < top:
             level, facing = own[k + 1], y[at - 1]
             here, tilt = _cost(x[k] - facing, p)
+            there, _ = _cost(x[k + 1] - facing, p)
             width = level - max(own[k], other[at - 1])
             value += width * here
-            slope, shift = _slope(x, y, k, at, own, other, level, first, p), width * tilt
+            slope, shift = here - there, width * tilt
+            if other[at] == level if first else other[at - 1] == level and at > 1:
+                slope = _slope_at_tie(x, y, k, at, own, other, level, first, p)
             offset += slope * level
         met[k], slopes[k] = at, slope
         if moves:
@@ -199,66 +197,75 @@ def _side(x, own, other, y, first, top, p, sums, met, slopes, moved):
 @cuda.jit(device=True)
 def _weight_gradient(sums, offset, mass, d_weights):
     """(sum of the slopes of this level and all above - offset) / mass (eq. 5)."""
-    first, last = _stretch(d_weights.shape[0])
-    for k in range(first, last):
-        d_weights[k] = (sums[k] - offset) / mass
+    scale = 1.0 / mass
+    for k in range(cuda.threadIdx.x, d_weights.shape[0], THREADS):
+        d_weights[k] = (sums[k] - offset) * scale
 
 
 @cuda.jit(device=True)
 def _position_gradient(moved, other, met, d_positions):
     """The own step of a position, and the other side's steps since the level before (eq. 6)."""
-    first, last = _stretch(d_positions.shape[0])
-    for k in range(first, last):
+    for k in range(cuda.threadIdx.x, d_positions.shape[0], THREADS):
         before = other[met[k - 1] - 1] if k > 0 else other[0]
         d_positions[k] = (moved[k] - moved[k + 1]) + (other[met[k] - 1] - before)
 
 
 @cuda.jit(device=True)
 def _fill(array, value):
-    first, last = _stretch(array.shape[0])
-    for k in range(first, last):
+    for k in range(cuda.threadIdx.x, array.shape[0], THREADS):
         array[k] = value
 
 
-@cuda.jit
-def _forward(
-    u_weights, v_weights, u_positions, v_positions, p, cutoff, mass_floor, levels, met, work,
-    value, d_u, d_v, d_x, d_y,
-):  # fmt: skip
-    sums = cuda.shared.array(SUMS, float64)
-    r, n, m = cuda.blockIdx.x, u_weights.shape[1], v_weights.shape[1]
-    u_mass, v_mass, counts = _levels(
-        u_weights[r], v_weights[r], cutoff, mass_floor, sums, levels[r]
-    )
-    moves = min(d_x.shape[0], 1)
-    if not counts:
-        if cuda.threadIdx.x == 0:
-            value[r] = 0.0 * (u_mass + v_mass)  # NaN if not valid
-        _fill(d_u[r], 0.0)
-        _fill(d_v[r], 0.0)
+def _forward(power):
+    """The kernel for this p, or, if 0, for any: the cost of a known one is a few instructions."""
+
+    @cuda.jit
+    def forward(
+        u_weights, v_weights, u_positions, v_positions, p, cutoff, mass_floor, levels, met, work,
+        value, d_u, d_v, d_x, d_y,
+    ):  # fmt: skip
+        p = power or p
+        sums = cuda.shared.array(SUMS, float64)
+        r, n, m = cuda.blockIdx.x, u_weights.shape[1], v_weights.shape[1]
+        u_mass, v_mass, counts = _levels(
+            u_weights[r], v_weights[r], cutoff, mass_floor, sums, levels[r]
+        )
+        moves = min(d_x.shape[0], 1)
+        if not counts:
+            if cuda.threadIdx.x == 0:
+                value[r] = 0.0 * (u_mass + v_mass)  # NaN if not valid
+            _fill(d_u[r], 0.0)
+            _fill(d_v[r], 0.0)
+            if moves:
+                _fill(d_x[r], 0.0)
+                _fill(d_y[r], 0.0)
+            return
+        U, V = levels[r, : n + 2], levels[r, n + 2 :]
+        # the row's own positions, or all rows'
+        x = u_positions[min(r, u_positions.shape[0] - 1)]
+        y = v_positions[min(r, v_positions.shape[0] - 1)]
+        # each side's arrays are cut out where they are used, which takes fewer registers
+        u_met, u_sums, u_moved = met[r, :n], work[r, 0, :n], work[r, 2, : moves * (n + 1)]
+        u_value, u_offset = _side(x, U, V, y, True, n, p, sums, u_met, u_sums, u_moved)
+        # beyond the quantile 1 the second side does not count
+        top = _place(V, 1.0, False) - 1 if cutoff else m
+        v_met, v_sums, v_moved = met[r, n:], work[r, 1, :m], work[r, 3, : moves * (m + 1)]
+        v_value, v_offset = _side(y, V, U, x, False, top, p, sums, v_met, v_sums, v_moved)
+        cuda.syncthreads()
         if moves:
-            _fill(d_x[r], 0.0)
-            _fill(d_y[r], 0.0)
-        return
-    U, V = levels[r, : n + 2], levels[r, n + 2 :]
-    x, y = u_positions[r % u_positions.shape[0]], v_positions[r % v_positions.shape[0]]
-    u_met, v_met = met[r, :n], met[r, n : n + m]
-    u_sums, v_sums = work[r, 0, :n], work[r, 1, :m]
-    u_moved, v_moved = work[r, 2, : moves * (n + 1)], work[r, 3, : moves * (m + 1)]
-    # beyond the quantile 1 the second side does not count
-    top = _bisect(V, 1.0, False) - 1 if cutoff else m
-    u_value, u_offset = _side(x, U, V, y, True, n, p, sums, u_met, u_sums, u_moved)
-    v_value, v_offset = _side(y, V, U, x, False, top, p, sums, v_met, v_sums, v_moved)
-    cuda.syncthreads()
-    if moves:
-        _position_gradient(u_moved, v_moved, u_met, d_x[r])
-        _position_gradient(v_moved, u_moved, v_met, d_y[r])
-    if cutoff:
-        u_offset, v_offset = u_offset + v_offset, 0.0
-    _weight_gradient(u_sums, u_offset, u_mass, d_u[r])
-    _weight_gradient(v_sums, v_offset, v_mass, d_v[r])
-    if cuda.threadIdx.x == 0:
-        value[r] = u_value + v_value
+            _position_gradient(u_moved, v_moved, u_met, d_x[r])
+            _position_gradient(v_moved, u_moved, v_met, d_y[r])
+        if cutoff:
+            u_offset, v_offset = u_offset + v_offset, 0.0
+        _weight_gradient(u_sums, u_offset, u_mass, d_u[r])
+        _weight_gradient(v_sums, v_offset, v_mass, d_v[r])
+        if cuda.threadIdx.x == 0:
+            value[r] = u_value + v_value
+
+    return forward
+
+
+_forward_1, _forward_2, _forward_p = _forward(1.0), _forward(2.0), _forward(0.0)
 
 
 @cuda.jit
@@ -346,7 +353,8 @@ def wasserstein_1d_forward(
     value, d_u, d_v, d_x, d_y,
 ):  # fmt: skip
     """Value of each row and its gradients (eqs. 1-6), as in cpu/transport.py."""
-    _forward[launch(len(u_weights), THREADS)](
+    forward = {1: _forward_1, 2: _forward_2}.get(p, _forward_p)
+    forward[launch(len(u_weights), THREADS)](
         u_weights, v_weights, u_positions, v_positions, float(p), cutoff, mass_floor, levels, met,
         work, value, d_u, d_v, d_x, d_y,
     )  # fmt: skip

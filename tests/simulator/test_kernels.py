@@ -214,6 +214,31 @@ def test_transport_with_ties_and_rows_without_mass(p, cutoff, level, rng):
         compare("transport", "wasserstein_1_on_one_grid", inputs, outputs, scratch, 1e-12)
 
 
+def test_levels_never_fall_and_rise_by_weights_only(rng):
+    from spectralot.cuda.transport import wasserstein_1d_forward
+
+    u, v = rng.uniform(0, 1, (2, 40, 17))
+    u[rng.uniform(size=u.shape) < 0.4] = 0.0
+    u[np.arange(17) >= rng.integers(1, 17, (40, 1))] = 0.0
+    u[:, 0] += 0.1
+    levels, met, x = np.empty((40, 38)), np.empty((40, 38), np.uint32), positions(rng, 17)
+    outputs = [np.empty(40)] + [np.empty(s) for s in (u.shape, v.shape, (0, 17), (0, 17))]
+    work = np.empty((40, 4, 18))
+    wasserstein_1d_forward(u, v, x, x, 2.0, False, 0.0, levels, met, work, *outputs)
+    steps = np.diff(levels[:, :18])
+    assert np.all(steps >= 0.0) and np.all(steps[u == 0.0] == 0.0)
+    close(levels[:, 1:18], np.cumsum(u, axis=1) / u.sum(1, keepdims=True), 1e-14)
+
+
+@pytest.mark.parametrize("cutoff", [False, True])
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_transport_of_rows_that_end_and_begin_in_silence(p, cutoff, rng):
+    u, v = rng.uniform(0, 1, (4, 13)), rng.uniform(0, 1, (4, 13))
+    u[:, -4:] = v[:, -3:] = u[1, 5:8] = v[2, :3] = 0.0
+    x = positions(rng, 13)
+    transport(rng, u, v, x, x, p, cutoff, False)
+
+
 @pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
 def test_a_weight_that_is_none_makes_the_value_nan(bad):
     u, x = np.ones((2, 3)), np.array([[0.0, 1.0, 2.0, 2.0]])
