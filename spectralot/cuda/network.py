@@ -432,18 +432,22 @@ def _expected_position_backward(p, position, temperature, d_position, d_logits):
         d_logits[r, k] = slope * p[r, k] * float32(k - position[r])
 
 
+@cuda.jit(device=True)
+def _between(row, at):
+    """The row between two bins, and its slope there; 0 outside."""
+    k, K = int64(math.floor(at)), row.shape[0]
+    low = row[k] if 0 <= k < K else ZERO
+    high = row[k + 1] if 0 <= k + 1 < K else ZERO
+    return low + float32(at - k) * (high - low), high - low
+
+
 @cuda.jit
 def _read(x, position, offsets, values, slopes):
     i = cuda.grid(1)
     R, M = values.shape
     if i < R * M:
-        r, m, K = i // M, i % M, x.shape[1]
-        at = position[r] + offsets[m]
-        k = int64(math.floor(at))
-        low = x[r, k] if 0 <= k < K else ZERO
-        high = x[r, k + 1] if 0 <= k + 1 < K else ZERO
-        values[r, m] = low + float32(at - k) * (high - low)
-        slopes[r, m] = high - low
+        r, m = i // M, i % M
+        values[r, m], slopes[r, m] = _between(x[r], position[r] + offsets[m])
 
 
 @cuda.jit
@@ -451,16 +455,11 @@ def _see(x, position, offsets, seen, slopes):
     i = cuda.grid(1)
     R, M = seen.shape
     if i < R * M:
-        r, m, K = i // M, i % M, x.shape[1]
+        r, m = i // M, i % M
         if m == M - 1:
-            seen[r, m] = float32(position[r] / K - 0.5)
+            seen[r, m] = float32(position[r] / x.shape[1] - 0.5)
             return
-        at = position[r] + offsets[m]
-        k = int64(math.floor(at))
-        low = x[r, k] if 0 <= k < K else ZERO
-        high = x[r, k + 1] if 0 <= k + 1 < K else ZERO
-        seen[r, m] = low + float32(at - k) * (high - low)
-        slopes[r, m] = high - low
+        seen[r, m], slopes[r, m] = _between(x[r], position[r] + offsets[m])
 
 
 @cuda.jit
