@@ -4,8 +4,8 @@
   times that of the CPU in float32, for some operations magnify rounding more than others.
 - races: 20 launches on the same numbers, and one as a graph, give the same bits.
 - bounds: arrays lie between zones that nobody may write to, and begin as NaN: who reads beyond an
-  array, or what nobody wrote, gives other bits. A finer search, where the tool is installed:
-  ``compute-sanitizer --tool memcheck python -m benchmarks.gpu --only parity``.
+  array, or what nobody wrote, gives other bits. Where compute-sanitizer is installed, the command
+  for a finer search is told at the end.
 - times: of all kernels of an operation, launched as a graph; of a call from Python, until all is
   done; and of the same call on the CPU. Shares are of the copy bandwidth and the float32 rate
   measured here.
@@ -48,11 +48,13 @@ from .gpu_cases import REAL, TINY, Training, cases, fetched, training_config
 from .landscape_study import write_table
 
 MARK = "measured"  # of the page's tables
-SANITIZER = "compute-sanitizer --tool memcheck python -m benchmarks.gpu --only parity"
+SANITIZER = (
+    "compute-sanitizer --tool memcheck --target-processes all "
+    "python -m benchmarks.gpu --only parity"
+)
 SECTIONS = ("parity", "races", "bounds", "times", "step")
 LIMIT_S = 240  # that a job may take; the first ones compile
 MARGIN = 4  # times the CPU's own error in float32
-LAUNCHES = 20
 GUARD, PATTERN = 4096, 0xFF  # bytes on each side of an array; as floats NaN, as integers -1
 PLAN = 25_000, 35  # steps and runs of the paper's table
 STEP_BARS_MS = {1: 1.0}  # of a run's step alone; side by side:
@@ -339,7 +341,7 @@ def step(runs, sizes, seed):
         "launches": launches, "graph": side_by_side._replay._graph is not None,
         "bytes": free - _free_bytes(),
         "minutes": step_ms * steps * -(-planned // runs) / 60e3,
-        "passed": step_ms / runs <= bar, "beyond": ["" if step_ms / runs <= bar else "its bar"],
+        "passed": step_ms / runs <= bar, "beyond": ["its bar"] * (step_ms / runs > bar),
     }  # fmt: skip
 
 
@@ -353,11 +355,8 @@ def device(sizes, seed):
         command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
         driver = subprocess.run(command, capture_output=True, text=True).stdout.split("\n")[0]
     capability = ".".join(map(str, here.compute_capability))
-    return {
-        "name": str(getattr(here, "name", "simulated")),
-        "capability": capability,
-        "driver": driver,
-    }
+    name = str(getattr(here, "name", "simulated"))
+    return {"name": name, "capability": capability, "driver": driver}
 
 
 def perform(job):
@@ -379,6 +378,11 @@ def jobs_of(section, tiny, seed):
     chosen = [case for case in cases(sizes).values() if section != "times" or case.n_bytes]
     jobs = [(section, case.name, tiny, seed) for case in chosen]
     return [("limits", "", tiny, seed), *jobs] if section == "times" else jobs
+
+
+def _section(pair):
+    (section, *_), _ = pair
+    return "times" if section == "limits" else section
 
 
 def outcomes(jobs, work=perform, limit_s=LIMIT_S):
@@ -440,14 +444,8 @@ def markdown(rows):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _error(line):
-    if line is None:
-        return ""
-    return f"{line['error']:.1e}"
-
-
-def _bar(line):
-    return "" if line is None else f"{line['bar']:.1e}"
+def _number(line, which):
+    return "" if line is None else f"{line[which]:.1e}"
 
 
 def _verdict(outcome, fine):
@@ -465,9 +463,10 @@ def parity_rows(outcomes):
     for name, found in outcomes.items():
         values, gradients = found.get("values"), found.get("gradients")
         yield {
-            "operation": name, "values": _error(values), "bar of values": _bar(values),
-            "gradients": _error(gradients), "bar of gradients": _bar(gradients),
-            "": _verdict(found, "holds"),
+            "operation": name,
+            "values": _number(values, "error"), "bar of values": _number(values, "bar"),
+            "gradients": _number(gradients, "error"),
+            "bar of gradients": _number(gradients, "bar"), "": _verdict(found, "holds"),
         }  # fmt: skip
 
 
@@ -598,9 +597,7 @@ def main():
     results = facts(next(done)[1], options)
     pages, failed = [heading(results)], "error" in results["device"]
     print(pages[0], flush=True)
-    for section, found in groupby(
-        done, lambda pair: "times" if pair[0][0] == "limits" else pair[0][0]
-    ):
+    for section, found in groupby(done, _section):
         told = results[section] = {}
         for (kind, what, *_), outcome in found:
             told[what or kind] = outcome
