@@ -393,21 +393,30 @@ def outcomes(jobs, work=perform, limit_s=LIMIT_S):
         process = context.Process(target=_serve, args=(work, jobs, there), daemon=True)
         process.start()
         there.close()
-        alive = True
-        while jobs and alive:
-            try:
-                outcome, alive = _failed(f"no answer within {limit_s} s"), False
-                if here.poll(limit_s):
-                    outcome, alive = here.recv()
-            except EOFError:
-                outcome, alive = _failed("the process died"), False
+        outcome, alive = _received(here, LIMIT_S)  # that it is there
+        while jobs:
+            if alive:
+                outcome, alive = _received(here, limit_s)
             yield jobs.pop(0), outcome
+            if not alive:
+                break
         process.kill()
         process.join()
 
 
+def _received(here, limit_s):
+    """The next outcome, and whether others may follow."""
+    try:
+        if here.poll(limit_s):
+            return here.recv()
+        return _failed(f"no answer within {limit_s} s"), False
+    except EOFError:
+        return _failed("the process died"), False
+
+
 def _serve(work, jobs, there):
     """Send the outcome of each job, and whether the next can be done here too."""
+    there.send((None, True))
     for job in jobs:
         alive = True
         try:
