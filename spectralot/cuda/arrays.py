@@ -177,8 +177,8 @@ def add_means(total, rows):
 class Replay:
     """A step that always launches the same: done once, then recorded, then launched as one graph.
 
-    What it allocates, with `empty`, is kept. In the simulator, and where graphs cannot be recorded,
-    every step is launched kernel by kernel.
+    What it allocates, with `empty`, is kept. In the simulator every step is launched kernel by
+    kernel.
 
     Parameters
     ----------
@@ -212,11 +212,12 @@ class Replay:
 
         mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
         cuda.synchronize()
-        _answer("cuStreamBeginCapture", self._stream.handle, mode)
-        try:
-            self._run()
-        finally:
-            graph = _answer("cuStreamEndCapture", self._stream.handle)
+        with cuda.defer_cleanup():  # memory given back meanwhile would end the recording
+            _answer("cuStreamBeginCapture", self._stream.handle, mode)
+            try:
+                self._run()
+            finally:
+                graph = _answer("cuStreamEndCapture", self._stream.handle)
         return _answer("cuGraphInstantiate", graph, 0)
 
 
