@@ -45,7 +45,7 @@ from spectralot.learn.side_by_side import SideBySide
 
 from .__main__ import cpu_name
 from .gpu_cases import REAL, TINY, Training, cases, fetched, training_config
-from .landscape_study import write_table
+from .landscape_study import page_with, write_table
 
 MARK = "measured"  # of the page's tables
 SANITIZER = (
@@ -568,14 +568,6 @@ def heading(found):
     )
 
 
-def page_of(text):
-    """A page that has room for the tables."""
-    page, marks = Path(text), (f"<!-- {MARK} -->", f"<!-- end of {MARK} -->")
-    if not page.is_file() or any(m not in page.read_text(encoding="utf-8") for m in marks):
-        raise argparse.ArgumentTypeError(f"{text} must be a page with {' and '.join(marks)}")
-    return page
-
-
 def file_of(text):
     """A file whose folder is there."""
     if not Path(text).parent.is_dir():
@@ -589,7 +581,9 @@ def main():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=file_of, help="write all numbers to this JSON file")
-    parser.add_argument("--page", type=page_of, help="write the tables between this page's marks")
+    parser.add_argument(
+        "--page", type=page_with(MARK), help="write the tables between this page's marks"
+    )
     parser.add_argument("--only", choices=SECTIONS, action="append", help="may be given again")
     parser.add_argument("--tiny", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--seed", type=int, default=1, help="of the random inputs (1)")

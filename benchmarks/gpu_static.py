@@ -23,7 +23,7 @@ from pathlib import Path
 from spectralot.files import writing
 
 from .kernels import compiled, float64_instructions, signatures
-from .landscape_study import write_table
+from .landscape_study import page_with, write_table
 
 MARK = "static"  # of the page's table
 COLUMNS = ("kernel", "registers", "spills", "shared", "float64")
@@ -91,14 +91,6 @@ def capability_of(text):
     return int(major), int(minor)
 
 
-def page_of(text):
-    """A page that has room for the table."""
-    page, marks = Path(text), (f"<!-- {MARK} -->", f"<!-- end of {MARK} -->")
-    if not page.is_file() or any(m not in page.read_text(encoding="utf-8") for m in marks):
-        raise argparse.ArgumentTypeError(f"{text} must be a page with {' and '.join(marks)}")
-    return page
-
-
 def study(capabilities):
     """The numbers of all kernels: {"8.0": {"stft._forward": numbers}}."""
     from numba import types
@@ -120,7 +112,9 @@ def main():
         help="compute capability; may be given several times (8.0 and 9.0)",
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, help="write all numbers to this JSON file too")
-    parser.add_argument("--page", type=page_of, help="write the table between this page's marks")
+    parser.add_argument(
+        "--page", type=page_with(MARK), help="write the table between this page's marks"
+    )
     options = parser.parse_args()
     if find_spec("numba_cuda") is None:
         sys.exit("numba-cuda is missing: install spectralot[cuda]")

@@ -157,6 +157,19 @@ def write_table(text, page, name):
     page.write_text(f"{head}{start}{text}\n{end}{tail}", encoding="utf-8")
 
 
+def page_with(name):
+    """What argparse makes a page of that has both comments of this name."""
+    marks = f"<!-- {name} -->", f"<!-- end of {name} -->"
+
+    def page_of(text):
+        page = Path(text)
+        if not page.is_file() or any(m not in page.read_text(encoding="utf-8") for m in marks):
+            raise argparse.ArgumentTypeError(f"{text} must be a page with {' and '.join(marks)}")
+        return page
+
+    return page_of
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="losses whose name contains this; prints, writes nothing")
