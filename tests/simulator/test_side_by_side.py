@@ -33,7 +33,7 @@ def small(monkeypatch):
         "cuda.training": {"THREADS": 4}, "learn._heads": {"BELOW": 3, "ABOVE": 1},
         "learn._network": {"PIECES": 2, "PARTS": 2, "FEW_PARTS": 2},
         "learn.side_by_side": {"PIECE": 2, "LSD": {"n_fft": 64, "hop_length": 64}},
-        "learn.trainer": {"QUORUM": 0.1}, "learn.objective": {"RATIOS": (2, 1)},
+        "learn.trainer": {"QUORUM": 0.1}, "learn.objective": {"RATIOS": (2, 1), "DIP": 0.0},
     }  # fmt: skip
     for module, constants in sizes.items():
         for name, value in constants.items():
@@ -69,12 +69,19 @@ def test_runs_side_by_side_are_those_alone_on_the_cpu(parts, monkeypatch):
         trainer, "log_spectral_distance",
         lambda *a, **o: with_lsd(*a, n_fft=64, hop_length=64, **o),
     )  # fmt: skip
-    configs = [CONFIG, replace(CONFIG, objective="SOT-NoCut", seed=1)]
-    told = []
+    configs, told, drawn = [CONFIG, replace(CONFIG, objective="SOT-NoCut", seed=1)], [], []
+    aim = SideBySide._aim
+
+    def watched(runs, wanted):
+        aim(runs, wanted)
+        drawn.append(np.isfinite(runs.targets.copy_to_host()).any())
+
+    monkeypatch.setattr(SideBySide, "_aim", watched)
     results = train_side_by_side(
         configs, *parts, progress=lambda step, rows: told.append((step, len(rows)))
     )
     assert told == [(2, 2), (3, 2)]
+    assert drawn == [False, True, False]  # f0 is moved, and followed for a step
     for config, result in zip(configs, results, strict=True):
         alone = train(config, *parts)
         expected = alone.model.parameters.flat
