@@ -1,8 +1,9 @@
-"""The example as a reader would start it."""
+"""The examples as a reader would start them."""
 
 import csv
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import spectralot as so
 
 ROOT = Path(__file__).parents[1]
 NOTES = ROOT / "examples" / "notes"
+GALLERY = sorted((ROOT / "examples").glob("plot_*.py"))
 
 
 def start(*command, cwd):
@@ -77,3 +79,59 @@ def test_example_knows_the_pitch_of_the_shipped_notes(monkeypatch):
     for file, f0_hz in known.items():
         assert fit_single_note.known_pitch(NOTES / file) == f0_hz
     assert fit_single_note.known_pitch(ROOT / "README.md") is None
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The figures that were there when an example called plt.show()."""
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figures = []
+    monkeypatch.setattr(plt, "show", lambda: figures.extend(map(plt.figure, plt.get_fignums())))
+    with matplotlib.rc_context():
+        yield figures
+    plt.close("all")
+
+
+def files_and_times(folder):
+    return {
+        file: file.stat().st_mtime_ns
+        for file in folder.rglob("*")
+        if "__pycache__" not in file.parts and file.is_file()
+    }
+
+
+def labelled(ax, name):
+    """Whether the x or y axis names its quantity, itself or where it is shared, or has no ticks."""
+    axes = getattr(ax, f"get_shared_{name}_axes")().get_siblings(ax)
+    named = any(getattr(each, f"get_{name}label")() for each in axes)
+    return named or not len(getattr(ax, f"get_{name}ticks")())
+
+
+def test_there_is_a_gallery():
+    assert len(GALLERY) >= 9
+
+
+@pytest.mark.parametrize("script", GALLERY, ids=lambda script: script.stem)
+def test_gallery(script, shown, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = files_and_times(script.parent)
+    names = runpy.run_path(str(script), run_name="__main__")
+    title, rule = names["__doc__"].strip().splitlines()[:2]
+    assert rule == "=" * len(title)
+    (figure,) = shown
+    figure.canvas.draw()  # warns where a glyph is missing or the layout fails
+    assert any(ax.get_title(loc) for ax in figure.axes for loc in ("left", "center"))
+    for ax in figure.axes:
+        assert ax.name == "polar" or (labelled(ax, "x") and labelled(ax, "y"))
+    assert not any(tmp_path.iterdir()) and files_and_times(script.parent) == before
+
+
+def test_gallery_runs_without_a_file_name(shown, monkeypatch):
+    """In the gallery's builder there is no __file__, and the folder is the script's."""
+    script = ROOT / "examples" / "plot_timbre.py"
+    monkeypatch.chdir(script.parent)
+    exec(compile(script.read_text(), script.name, "exec"), {"__name__": "__main__"})
+    assert len(shown) == 1
