@@ -13,6 +13,7 @@ import numpy as np
 import scipy
 
 from .cases import NOTES, TABLES
+from .landscape_study import page_with, write_table
 
 COLUMNS = ["operation", "what", "median ms", "best ms", "ratio", "ns / osc. sample core", "bar"]
 
@@ -83,6 +84,7 @@ def main():
     parser.add_argument("--threads", type=int, default=numba.config.NUMBA_NUM_THREADS)
     parser.add_argument("--only", help="only rows whose operation contains this")
     parser.add_argument("--markdown", type=Path, help="write the tables to this file too")
+    parser.add_argument("--page", type=page_with("benchmarks"), help="put the tables in this page")
     parser.add_argument("--json", type=Path, help="write all numbers to this file too")
     options = parser.parse_args()
     numba.set_num_threads(options.threads)
@@ -104,6 +106,8 @@ def main():
             lines += table
     if options.markdown:
         options.markdown.write_text("\n".join(pages), encoding="utf-8")
+    if options.page:
+        write_table("\n".join(pages), options.page, "benchmarks")
     if options.json:
         options.json.write_text(json.dumps({**where, "lines": lines}, indent=1), encoding="utf-8")
     return 0

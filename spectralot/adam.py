@@ -1,6 +1,10 @@
 """Adam, written out (Kingma and Ba, ICLR 2015, arXiv:1412.6980, algorithm 1)."""
 
+from __future__ import annotations
+
 import numpy as np
+
+from .hints import Array
 
 __all__ = ["Adam"]
 
@@ -31,13 +35,21 @@ class Adam:
     True
     """
 
-    def __init__(self, shape, *, beta1=0.9, beta2=0.99, eps=1e-30, shared=False):
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.99,
+        eps: float = 1e-30,
+        shared: bool = False,
+    ) -> None:
         self.beta1, self.beta2, self.eps, self.shared = beta1, beta2, eps, shared
         self.mean = np.zeros(shape)
         self.square = np.zeros(()) if shared else np.zeros(shape)
         self.n_steps = 0
 
-    def step(self, gradient, rate):
+    def step(self, gradient: Array, rate: float) -> Array:
         """Update the state by one gradient.
 
         Parameters

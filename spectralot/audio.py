@@ -1,18 +1,23 @@
 """Audio files in and out, and change of sample rate."""
 
+from __future__ import annotations
+
 import io
 import os
 import stat
 import struct
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import soundfile as sf
 import soxr
+from numpy.typing import NDArray
 
 from .checks import ParameterError, float_array, integer, number
-from .files import writing
+from .files import refuse_device, writing
+from .hints import Array, ArrayLike, PathLike
 
 # sizes that a program writes when it streams and does not know the length yet
 _UNKNOWN_SIZES = (0xFFFFFFFF, 0x7FFFF000, 0xFFFFFFFFFFFFFFFF)
@@ -28,7 +33,7 @@ _CHUNKED = (
 _READ_VALUES = 2**20  # numbers taken at once: many channels make shorter blocks
 
 
-def read_audio(path):
+def read_audio(path: PathLike) -> tuple[NDArray[np.float32], int]:
     """Read a whole audio file as one channel.
 
     Parameters
@@ -67,7 +72,7 @@ def read_audio(path):
     return np.concatenate(list(blocks)), blocks.sample_rate
 
 
-def read_blocks(path, block_samples=2**19):
+def read_blocks(path: PathLike, block_samples: int = 2**19) -> AudioBlocks:
     """Read an audio file as one channel, block by block, in memory that does not grow with it.
 
     Parameters
@@ -113,7 +118,7 @@ class AudioBlocks:
         Samples per second, in Hz.
     """
 
-    def __init__(self, path, block_samples=2**19):
+    def __init__(self, path: PathLike, block_samples: int = 2**19) -> None:
         """Look at the header."""
         self._name = "standard input" if str(path) == "-" else path
         self._block_samples = integer("block_samples", block_samples, 1)
@@ -125,16 +130,18 @@ class AudioBlocks:
             if declared > held:
                 self._refuse_cut("bytes of sound", declared, held)
             with self._open_sound() as file:
-                self.sample_rate = file.samplerate
+                self.sample_rate, self._n_frames = file.samplerate, file.frames
         if not 1 <= self.sample_rate <= _HIGHEST_RATE:
             self._refuse(
                 f"its sample rate must be from 1 to {_HIGHEST_RATE} Hz, got {self.sample_rate}"
             )
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
         """Yield float32 arrays of shape (at most block_samples,)."""
         n_samples = 0
         with self._one_line_errors(), self._open_sound() as file:
+            if file.samplerate != self.sample_rate or file.frames < self._n_frames:
+                self._refuse("it has changed since it was opened")
             n_rows = max(1, min(self._block_samples, _READ_VALUES // file.channels))
             while len(channels := file.read(n_rows, dtype="float32", always_2d=True)):
                 with np.errstate(over="ignore", invalid="ignore"):
@@ -188,6 +195,7 @@ def _seekable(path):
         if sys.stdin.isatty():
             raise OSError("it is a terminal")
         return sys.stdin.buffer.read()
+    refuse_device(path)
     if stat.S_ISFIFO(os.stat(path).st_mode):
         with open(path, "rb") as pipe:
             return pipe.read()
@@ -234,7 +242,9 @@ def _sound_bytes(file):
     return 0, 0
 
 
-def write_wav(path, audio, sample_rate, *, overwrite=False):
+def write_wav(
+    path: PathLike, audio: ArrayLike, sample_rate: int, *, overwrite: bool = False
+) -> None:
     """Write one channel as a WAV file, whole or not at all.
 
     Parameters
@@ -278,7 +288,7 @@ def write_wav(path, audio, sample_rate, *, overwrite=False):
             raise ParameterError(f"cannot write {path}: {reason}") from None
 
 
-def resample(audio, from_rate, to_rate):
+def resample(audio: ArrayLike, from_rate: float, to_rate: float) -> Array:
     """Bring one channel from one sample rate to another.
 
     Parameters

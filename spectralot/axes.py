@@ -3,14 +3,20 @@
 Formulas: docs/derivations/transforms.md.
 """
 
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
 import numpy as np
 
 from . import checks
 from .checks import ParameterError
+from .hints import Array, ArrayLike
 
 __all__ = ["AXES", "a_weighting_db", "axis_derivative", "axis_positions"]
 
 AXES = ("hz", "linear", "log", "cents", "mel", "erb")
+Axis: TypeAlias = Literal["hz", "linear", "log", "cents", "mel", "erb"]
 
 # the paper's pitch scale: the range of its constant-Q features is the unit, 0 Hz is MIDI pitch 0
 LOG_LOW, LOG_HIGH = 32.7, 32.7 * 2 ** (284 / 36)
@@ -18,9 +24,12 @@ LOG_ZERO = 440 * 2 ** (-69 / 12)
 MEL_SCALE, MEL_CORNER = 2595 / np.log(10), 700.0
 ERB_SCALE, ERB_RATE = 21.4 / np.log(10), 0.00437
 SILENT_DB = -200.0
+LOWEST, HIGHEST = 1e-30, 1e30  # Hz; what is below counts as 0, what is above is refused
 
 
-def axis_positions(frequencies_hz, axis, *, reference_hz=None):
+def axis_positions(
+    frequencies_hz: ArrayLike, axis: Axis | ArrayLike, *, reference_hz: float | None = None
+) -> Array:
     """Where frequencies stand on a ground axis.
 
     Parameters
@@ -82,7 +91,9 @@ def axis_positions(frequencies_hz, axis, *, reference_hz=None):
     return 1200 * np.log2(np.where(f > 0, f, _half(lowest)) / reference)
 
 
-def axis_derivative(frequencies_hz, axis, *, reference_hz=None):
+def axis_derivative(
+    frequencies_hz: ArrayLike, axis: Axis, *, reference_hz: float | None = None
+) -> Array:
     """Derivative of `axis_positions` with respect to each frequency.
 
     Parameters
@@ -129,7 +140,7 @@ def axis_derivative(frequencies_hz, axis, *, reference_hz=None):
     return np.divide(scale, f, out=np.zeros_like(f), where=f > 0)
 
 
-def a_weighting_db(frequencies_hz):
+def a_weighting_db(frequencies_hz: ArrayLike) -> Array:
     """A-weighting: how loud the ear hears a soft tone relative to one of 1 kHz.
 
     Parameters
@@ -172,7 +183,9 @@ def _frequencies(frequencies_hz):
     f = checks.float_array("frequencies_hz", frequencies_hz, (0, 1, 2, 3), dtype=np.float64)
     if np.min(f) < 0:
         raise ParameterError(f"frequencies_hz must be at least 0, got {np.min(f):g}")
-    return f
+    if np.max(f) > HIGHEST:
+        raise ParameterError(f"frequencies_hz must be at most {HIGHEST:g}, got {np.max(f):g}")
+    return np.where(f < LOWEST, 0.0, f)
 
 
 def _reference(f, axis, reference_hz):
@@ -184,7 +197,7 @@ def _reference(f, axis, reference_hz):
         raise ParameterError(
             f"reference_hz must be None on the axis {axis!r}, got {reference_hz!r}"
         )
-    return checks.number("reference_hz", reference_hz, above=0)
+    return checks.number("reference_hz", reference_hz, above=0, minimum=LOWEST, maximum=HIGHEST)
 
 
 def _half(lowest):

@@ -3,6 +3,8 @@
 Names: R rows, n and m points of the two sides. Derivation: docs/derivations/plans.md.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +12,14 @@ import numpy as np
 from . import checks
 from .checks import ParameterError
 from .cpu import circular as cpu
-from .transport import _PARTS, _sides, wasserstein_1d_backward, wasserstein_1d_forward
+from .hints import Array, ArrayLike
+from .transport import (
+    _PARTS,
+    TransportSaved,
+    _sides,
+    wasserstein_1d_backward,
+    wasserstein_1d_forward,
+)
 
 __all__ = [
     "chroma_positions",
@@ -22,8 +31,15 @@ MIDDLE_C_HZ = 440 * 2 ** (-9 / 12)
 
 
 def circular_wasserstein_1d_forward(
-    u_weights, v_weights, *, u_positions, v_positions=None, period=1.0, p=1, mass_floor=0.0
-):
+    u_weights: ArrayLike,
+    v_weights: ArrayLike,
+    *,
+    u_positions: ArrayLike,
+    v_positions: ArrayLike | None = None,
+    period: float = 1.0,
+    p: float = 1,
+    mass_floor: float = 0.0,
+) -> tuple[Array, TransportSaved]:
     r"""Transport cost W_p^p between rows of weights on a circle.
 
     .. math:: W = \min_\theta \int_0^1 \big|Q_u(s) - Q_v(s - \theta)\big|^p \, ds
@@ -113,7 +129,9 @@ def circular_wasserstein_1d_forward(
     return value.reshape(lead)[()], saved
 
 
-def circular_wasserstein_1d_backward(d_value, saved):
+def circular_wasserstein_1d_backward(
+    d_value: ArrayLike, saved: TransportSaved
+) -> tuple[Array, Array, Array, Array]:
     """Gradients of a scalar with respect to the weights and positions of both sides.
 
     Parameters
@@ -144,10 +162,10 @@ def circular_wasserstein_1d_backward(d_value, saved):
     >>> circular_wasserstein_1d_backward(1.0, saved)[2].tolist()
     [1.0, 0.0]
     """
-    return wasserstein_1d_backward(d_value, saved)
+    return wasserstein_1d_backward(d_value, saved)  # type: ignore[return-value]
 
 
-def chroma_positions(frequencies_hz, reference_hz=MIDDLE_C_HZ):
+def chroma_positions(frequencies_hz: ArrayLike, reference_hz: float = MIDDLE_C_HZ) -> Array:
     """Pitch classes: where frequencies stand on the circle of one octave.
 
     Parameters

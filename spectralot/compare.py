@@ -3,11 +3,14 @@
 Names: N samples, T frames, K bins.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from .audio import read_audio, resample
 from .axes import axis_positions
 from .checks import ParameterError, float_array, number
+from .hints import Array, ArrayLike, PathLike
 from .losses import MSS, SOT
 from .metrics import level_difference_db, log_spectral_distance
 from .stft import stft_magnitude_forward
@@ -27,7 +30,7 @@ METRICS = {
 }
 
 
-def compare(a, b, sample_rate):
+def compare(a: ArrayLike, b: ArrayLike, sample_rate: float) -> dict[str, float | None]:
     """Distances between two sounds of one sample rate.
 
     Parameters
@@ -107,7 +110,7 @@ def _moved_cents(x, y, sample_rate):
     return float(energy @ distance / total) if total > 0 else 0.0
 
 
-def mean_power(audio, sample_rate):
+def mean_power(audio: ArrayLike, sample_rate: float) -> tuple[Array, Array]:
     """Power spectrum of a whole sound, for a picture.
 
     Parameters
@@ -141,12 +144,12 @@ def mean_power(audio, sample_rate):
     if len(audio) < N_FFT:
         raise ParameterError(f"audio must have at least {N_FFT} samples, got {len(audio)}")
     n_fft = min(4 * N_FFT, 1 << (len(audio).bit_length() - 1))
-    stft = dict(n_fft=n_fft, hop_length=n_fft // 4, padding="none", power=2)
+    stft: dict = dict(n_fft=n_fft, hop_length=n_fft // 4, padding="none", power=2)
     power = stft_magnitude_forward(audio, **stft)[0].mean(axis=0, dtype=np.float64)
     return np.arange(1, len(power)) * sample_rate / n_fft, power[1:]
 
 
-def read_pair(path_a, path_b):
+def read_pair(path_a: PathLike, path_b: PathLike) -> tuple[Array, Array, int, tuple[int, int]]:
     """Read two files to be compared, at one sample rate.
 
     Parameters

@@ -3,19 +3,27 @@
 Where the work is done is the business of `runners`.
 """
 
+from __future__ import annotations
+
 import glob
 import os
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterable
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .audio import read_blocks, write_wav
+from .audio import AudioBlocks, read_blocks, write_wav
 from .checks import ParameterError
 from .files import writing
+from .hints import Array, Unvoiced
+
+if TYPE_CHECKING:  # Numba is not to be loaded yet
+    from .tracks import HarmonicTracks
 
 SUFFIXES = frozenset(
     ".aif .aifc .aiff .au .caf .flac .mp3 .oga .ogg .opus .rf64 .snd .w64 .wav .wave".split()
@@ -45,7 +53,7 @@ class Options:
     overwrite : bool
         Replace results that exist.
     skip_existing : bool
-        Leave a file alone whose results all exist.
+        Leave a file alone whose results all exist; finish what was killed before its CSV was there.
 
     Examples
     --------
@@ -53,17 +61,17 @@ class Options:
     ('.f0.csv', '.json', '.png')
     """
 
-    method: str = "signal"
-    settings: dict = field(default_factory=dict)
-    unvoiced: str = "keep"
-    formats: tuple = ("csv", "npz")
+    method: Literal["signal", "fit", "model"] = "signal"
+    settings: dict[str, Any] = field(default_factory=dict)
+    unvoiced: Unvoiced = "keep"
+    formats: tuple[str, ...] = ("csv", "npz")
     plot: bool = False
     resynth: bool = False
     overwrite: bool = False
     skip_existing: bool = False
 
     @property
-    def suffixes(self):
+    def suffixes(self) -> tuple[str, ...]:
         """What the names of the results end in, CSV first.
 
         Returns
@@ -75,7 +83,7 @@ class Options:
         return (*chosen, *[".png"] * self.plot, *_SOUNDS[: 2 * self.resynth])
 
     @property
-    def f0_only(self):
+    def f0_only(self) -> bool:
         """Whether no result has room for amplitudes.
 
         Returns
@@ -106,7 +114,7 @@ class Job:
     options: Options = Options()
 
     @property
-    def outputs(self):
+    def outputs(self) -> tuple[str, ...]:
         """Paths of the results.
 
         Returns
@@ -135,14 +143,14 @@ class Summary:
         The CSV file's text where nothing is written.
     """
 
-    outputs: tuple = ()
+    outputs: tuple[str, ...] = ()
     skipped: bool = False
     voiced_share: float = 0.0
     median_hz: float | None = None
     csv: str | None = None
 
 
-def find_recordings(inputs):
+def find_recordings(inputs: Iterable[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Say which recordings the words of a command line mean.
 
     Parameters
@@ -227,7 +235,13 @@ def _place(file, root):
     return os.path.splitext(os.path.relpath(file, root))[0]
 
 
-def plan_jobs(recordings, options, folder=None, *, to_text=False):
+def plan_jobs(
+    recordings: list[tuple[str, str]],
+    options: Options,
+    folder: str | None = None,
+    *,
+    to_text: bool = False,
+) -> list[Job]:
     """Pair recordings with the names of their results, of which no two may coincide.
 
     Parameters
@@ -256,7 +270,8 @@ def plan_jobs(recordings, options, folder=None, *, to_text=False):
     >>> plan_jobs([("a/x.wav", "x")], Options(), "out")[0].outputs
     ('out/x.f0.csv', 'out/x.npz')
     """
-    jobs, taken = [], {}
+    jobs: list[Job] = []
+    taken: dict[str, Job] = {}
     sources = {os.path.realpath(file) for file, _ in recordings if file != "-"}
     for file, place in recordings:
         if to_text or (file == "-" and folder is None):
@@ -275,7 +290,7 @@ def plan_jobs(recordings, options, folder=None, *, to_text=False):
     return jobs
 
 
-def estimate_file(job):
+def estimate_file(job: Job) -> Summary:
     """Read one recording, estimate, and write every result, all of them or none.
 
     Parameters
@@ -313,7 +328,7 @@ def estimate_file(job):
     blocks = read_blocks(job.file)
     with ExitStack() as stack:
         parts = _claim(job, stack)  # before the work begins, lest it be done in vain
-        tracks, audio = _estimate(blocks, options)
+        tracks, audio = estimate_blocks(blocks, options)
         model = tracks.resynthesize() if options.resynth else None
         for suffix, part in parts.items():
             _write(suffix, part, options, tracks, audio, model)
@@ -335,21 +350,67 @@ def _claim(job, stack):
         os.makedirs(parent, exist_ok=True)
     except OSError as error:
         raise ParameterError(f"cannot make the folder {parent}: {error.strerror}") from None
-    return {
-        suffix: stack.enter_context(writing(path, overwrite=job.options.overwrite))
-        for suffix, path in zip(job.options.suffixes, job.outputs, strict=True)
+    left = {}
+    if job.options.skip_existing and not os.path.lexists(job.outputs[0]):
+        # what is there without its CSV is from a process that was killed while it renamed
+        left = {path: _finding(path) for path in filter(os.path.lexists, job.outputs)}
+    parts = {
+        path: stack.enter_context(writing(path, overwrite=job.options.overwrite))
+        for path in job.outputs
+        if path not in left
     }
+    parts |= {path: stack.enter_context(found) for path, found in left.items()}  # these end first
+    return {suffix: parts[job.stem + suffix] for suffix in job.options.suffixes}
 
 
-def _estimate(blocks, options):
-    """Return the tracks, and the whole sound where something else needs it."""
+@contextmanager
+def _finding(path):
+    """Yield a temporary path; what is written there must be what `path` holds already."""
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder, "part")
+        yield part
+        if part.read_bytes() != Path(path).read_bytes():
+            rule = "it exists already; set overwrite to replace it"
+            raise ParameterError(f"cannot write {path}: {rule}")
+
+
+def estimate_blocks(blocks: AudioBlocks, options: Options) -> tuple[HarmonicTracks, Array | None]:
+    """Estimate a recording as the options say.
+
+    Parameters
+    ----------
+    blocks : AudioBlocks
+        The recording, from `audio.read_blocks`.
+    options : Options
+        What is wanted of it.
+
+    Returns
+    -------
+    tracks : HarmonicTracks
+        What was found.
+    audio : ndarray, shape (N,), or None
+        The whole sound, where something else than the estimate needs it.
+
+    Raises
+    ------
+    ParameterError
+        If the recording cannot be read to its end or estimated.
+
+    Examples
+    --------
+    >>> from spectralot.audio import read_blocks
+    >>> options = Options(method="model", plot=True)
+    >>> tracks, audio = estimate_blocks(read_blocks("examples/notes/clarinet_F4.wav"), options)
+    >>> len(tracks.f0_hz), audio.shape
+    (151, (66150,))
+    """
     settings, audio = dict(options.settings), None
     if options.plot or options.resynth or options.method == "fit":
         audio = np.concatenate(list(blocks))
     if options.method == "fit":
         from .estimate.fit import fit_note
 
-        return fit_note(audio, blocks.sample_rate, **settings), audio
+        return fit_note(audio, blocks.sample_rate, **settings), audio  # type: ignore[arg-type]
     if options.f0_only:
         settings["n_harmonics"] = 0
     sound = blocks if audio is None else [audio]

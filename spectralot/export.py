@@ -3,16 +3,24 @@
 Names: T frames, H harmonics.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import math
 import zipfile
 import zlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .checks import ParameterError, one_of
-from .files import writing
+from .files import check_archive, refuse_device, writing
+from .hints import Array, PathLike, Unvoiced
+
+if TYPE_CHECKING:
+    from .tracks import HarmonicTracks
 
 __all__ = ["UNVOICED", "read_npz", "unvoiced_f0", "write_csv", "write_json", "write_npz"]
 
@@ -32,7 +40,7 @@ _DIGITS = {"amplitudes": 6, "octave_costs": 6, "octave_margin": 6}  # others: 4 
 _ROWS = 4096  # frames turned into text at once
 
 
-def unvoiced_f0(tracks, unvoiced):
+def unvoiced_f0(tracks: HarmonicTracks, unvoiced: Unvoiced) -> Array:
     """Return f0 as a file shows it.
 
     Parameters
@@ -63,11 +71,13 @@ def unvoiced_f0(tracks, unvoiced):
     f0_hz = tracks.f0_hz
     if unvoiced == "keep":
         return f0_hz
-    instead = {"zero": 0.0, "nan": np.nan, "negative": -f0_hz}[unvoiced]
+    instead: Any = {"zero": 0.0, "nan": np.nan, "negative": -f0_hz}[unvoiced]
     return np.where(tracks.voiced, f0_hz, instead).astype(f0_hz.dtype)
 
 
-def write_csv(tracks, path, *, unvoiced="keep", overwrite=False):
+def write_csv(
+    tracks: HarmonicTracks, path: PathLike, *, unvoiced: Unvoiced = "keep", overwrite: bool = False
+) -> None:
     """Write what `HarmonicTracks.save_csv` promises.
 
     Parameters
@@ -96,7 +106,9 @@ def write_csv(tracks, path, *, unvoiced="keep", overwrite=False):
         part.write_text(text.getvalue(), encoding="ascii", newline="\n")
 
 
-def write_json(tracks, path, *, unvoiced="keep", overwrite=False):
+def write_json(
+    tracks: HarmonicTracks, path: PathLike, *, unvoiced: Unvoiced = "keep", overwrite: bool = False
+) -> None:
     """Write what `HarmonicTracks.save_json` promises.
 
     Parameters
@@ -164,7 +176,7 @@ def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_npz(tracks, path, *, overwrite=False):
+def write_npz(tracks: HarmonicTracks, path: PathLike, *, overwrite: bool = False) -> None:
     """Write what `HarmonicTracks.save_npz` promises.
 
     Parameters
@@ -176,16 +188,16 @@ def write_npz(tracks, path, *, overwrite=False):
     overwrite : bool
         Replace a file that is already there.
     """
-    fields = {name: getattr(tracks, name) for name in (*_FRAMES, *_NUMBERS, *_OPTIONAL)}
+    fields: dict = {name: getattr(tracks, name) for name in (*_FRAMES, *_NUMBERS, *_OPTIONAL)}
     fields = {name: value for name, value in fields.items() if value is not None}
     if tracks.settings is not None:
         fields["settings"] = np.array(json.dumps(tracks.settings))
-    history = {_HISTORY + stage: losses for stage, losses in tracks.loss_history.items()}
+    history: dict = {_HISTORY + stage: losses for stage, losses in tracks.loss_history.items()}
     with writing(path, overwrite=overwrite) as part, open(part, "wb") as file:
         np.savez(file, **fields, **history)
 
 
-def read_npz(path, make):
+def read_npz(path: PathLike, make: Callable[..., HarmonicTracks]) -> HarmonicTracks:
     """Read what `write_npz` wrote.
 
     Parameters
@@ -201,16 +213,21 @@ def read_npz(path, make):
         What `make` returned.
     """
     try:
+        refuse_device(path)
         with open(path, "rb") as file:
             if not zipfile.is_zipfile(file):
                 raise ParameterError("it is no NumPy archive, or is cut short")
             with np.load(file, allow_pickle=False) as archive:
+                check_archive(archive.zip)
                 stored = {name: archive[name] for name in archive.files}
         return make(**_fields(stored))
     except OSError as error:
         raise ParameterError(f"cannot load {path}: {error.strerror or error}") from None
     except (ValueError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
-        raise ParameterError(f"cannot load {path}: {error}") from None
+        reason = " ".join(str(error).split()) or "it is cut short"
+        raise ParameterError(f"cannot load {path}: {reason}") from None
+    except Exception:  # there is no end to what zipfile, tokenize and NumPy raise on damage
+        raise ParameterError(f"cannot load {path}: it is damaged") from None
 
 
 def _fields(stored):

@@ -3,12 +3,19 @@
 Names: N samples, T frames, H harmonics, C offsets of f0.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
 import numpy as np
 
 from .audio import resample
 from .checks import ParameterError, float_array, integer, number, one_of, same_shape
-from .losses import LIN, SIZES, SOT
+from .hints import Array, ArrayLike
+from .losses import LIN, SIZES, SOT, Loss
 from .synth import harmonic_backward, harmonic_forward
+from .tracks import HarmonicTracks
 
 __all__ = [
     "landscape",
@@ -23,7 +30,16 @@ RATE = 16000  # Hz, as in the fit
 _BATCH = 1 << 18  # samples that are rendered and compared at once: some megabytes
 
 
-def landscape(target, f0_hz, amplitudes, losses, *, cents=None, sample_rate=16000, hop_length=None):
+def landscape(
+    target: ArrayLike,
+    f0_hz: ArrayLike,
+    amplitudes: ArrayLike,
+    losses: Mapping[str, Loss],
+    *,
+    cents: ArrayLike | None = None,
+    sample_rate: float = 16000,
+    hop_length: float | None = None,
+) -> tuple[Array, dict[str, tuple[Array, Array]]]:
     """Compute each loss and its slope over an error of f0, all else being held.
 
     Parameters
@@ -93,13 +109,15 @@ def landscape(target, f0_hz, amplitudes, losses, *, cents=None, sample_rate=1600
     cents = np.arange(-1200.0, 1201.0, 25.0) if cents is None else cents
     cents = float_array("cents", cents, 1, dtype=np.float64)
     candidates_hz = 2.0 ** (cents[:, None] / 1200) * np.broadcast_to(f0_hz, n_frames)
-    grid = dict(n_samples=len(target), sample_rate=sample_rate, hop_length=hop_length)
+    grid: dict = dict(n_samples=len(target), sample_rate=sample_rate, hop_length=hop_length)
 
     size = min(len(cents), max(1, _BATCH // len(target)))
     held = np.broadcast_to(amplitudes, (size, n_frames, amplitudes.shape[1]))
     tiled = np.tile(target, (size, 1))
     prepared = {name: loss.prepare(tiled) for name, loss in losses.items()}
-    curves = {name: (np.empty(len(cents)), np.empty(len(cents))) for name in losses}
+    curves: dict[str, tuple[Array, Array]] = {
+        name: (np.empty(len(cents)), np.empty(len(cents))) for name in losses
+    }
     for first in range(0, len(cents), size):
         # a last batch that would be too small takes some of the one before again
         rows = slice(min(first, len(cents) - size), min(first + size, len(cents)))
@@ -111,7 +129,14 @@ def landscape(target, f0_hz, amplitudes, losses, *, cents=None, sample_rate=1600
     return cents, curves
 
 
-def landscape_of_tracks(audio, tracks, *, losses=None, cents=None, duration_s=0.5):
+def landscape_of_tracks(
+    audio: ArrayLike,
+    tracks: HarmonicTracks,
+    *,
+    losses: Mapping[str, Loss] | None = None,
+    cents: ArrayLike | None = None,
+    duration_s: float = 0.5,
+) -> tuple[Array, dict[str, tuple[Array, Array]]]:
     """Compute the landscape of a recording around its fit.
 
     Parameters
@@ -152,6 +177,8 @@ def landscape_of_tracks(audio, tracks, *, losses=None, cents=None, duration_s=0.
     """
     audio = float_array("audio", audio, 1)
     same_shape("audio", audio, (tracks.n_samples,))
+    if tracks.amplitudes is None:
+        raise ParameterError("tracks must hold amplitudes, got none")
     duration_s = number("duration_s", duration_s, above=0)
     n_tracked = len(tracks.time_s)
     step_s = tracks.time_s[1] if n_tracked > 1 else tracks.n_samples / tracks.sample_rate
@@ -177,7 +204,7 @@ def _default_losses(n_samples):
     return {"SOT": transport, "LIN": LIN([n for n in SIZES if n <= n_samples], padding="none")}
 
 
-def slope_accuracy(cents, slopes):
+def slope_accuracy(cents: ArrayLike, slopes: ArrayLike) -> float:
     """Share of the offsets at which descent goes towards the truth.
 
     Parameters
@@ -209,7 +236,7 @@ def slope_accuracy(cents, slopes):
     return float((np.sign(slopes) == np.sign(cents))[cents != 0].mean())
 
 
-def minimum_error(cents, values):
+def minimum_error(cents: ArrayLike, values: ArrayLike) -> float:
     """Offset of the global minimum.
 
     Parameters
@@ -240,7 +267,7 @@ def minimum_error(cents, values):
     return float(lowest[np.abs(lowest).argmax()])
 
 
-def timbre(name, n_harmonics):
+def timbre(name: Literal["1/k", "uniform"], n_harmonics: int) -> Array:
     """Amplitudes of a tone by name, all of the same power.
 
     Parameters
@@ -272,8 +299,15 @@ def timbre(name, n_harmonics):
 
 
 def noisy_tone(
-    f0_hz, amplitudes, *, duration_s=0.5, sample_rate=16000, noise="none", snr_db=20.0, seed=0
-):
+    f0_hz: float,
+    amplitudes: ArrayLike,
+    *,
+    duration_s: float = 0.5,
+    sample_rate: float = 16000,
+    noise: Literal["none", "white", "pink"] = "none",
+    snr_db: float = 20.0,
+    seed: int = 0,
+) -> Array:
     """Render a steady harmonic tone of random phases, in noise if wanted: a target for `landscape`.
 
     Parameters
@@ -319,7 +353,7 @@ def noisy_tone(
     snr_db, seed = number("snr_db", snr_db), integer("seed", seed, 0)
     rng = np.random.default_rng(seed)
     phases = rng.uniform(0, 2 * np.pi, len(amplitudes))
-    grid = dict(n_samples=n_samples, sample_rate=sample_rate)
+    grid: dict = dict(n_samples=n_samples, sample_rate=sample_rate)
     tone, _ = harmonic_forward(f0_hz, amplitudes[None], start_phase=phases, **grid)
     if noise == "none":
         return tone
@@ -329,5 +363,5 @@ def noisy_tone(
         spectrum[0] = 0
         spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
         hiss = np.fft.irfft(spectrum, n_samples)
-    power = np.mean(tone**2, dtype=np.float64) / max(np.mean(hiss**2), 1e-300)
+    power = np.mean(tone**2, dtype=np.float64) / max(float(np.mean(hiss**2)), 1e-300)
     return (tone + hiss * np.sqrt(power * 10 ** (-snr_db / 10))).astype(tone.dtype)

@@ -3,29 +3,35 @@
 Formulas without gradients: docs/derivations/vertical.md; of pitch, mir_eval's.
 """
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
 
 from . import checks
-from .stft import stft_magnitude_forward
+from .hints import Array, ArrayLike, Padding, Window
+from .stft import LARGEST, stft_magnitude_forward
 
 __all__ = ["level_difference_db", "log_spectral_distance", "melody_scores", "pitch_scores"]
 
 TOLERANCES_CENTS = (50, 25, 10)
 AVERAGES = ("rms", "square")
 LOWEST_DB = -300.0
+LOWEST_HZ = 1e-12  # an f0 below is none
 
 
 def log_spectral_distance(
-    target,
-    estimate,
+    target: ArrayLike,
+    estimate: ArrayLike,
     *,
-    n_fft=1024,
-    hop_length=256,
-    window="hann",
-    padding="end",
-    floor_db=-50.0,
-    average="rms",
-):
+    n_fft: int = 1024,
+    hop_length: int = 256,
+    window: Window = "hann",
+    padding: Padding = "end",
+    floor_db: float = -50.0,
+    average: Literal["rms", "square"] = "rms",
+) -> float | Array:
     r"""Log-spectral distance of two recordings.
 
     .. math:: \mathrm{LSD} = \frac{1}{T} \sum_t \sqrt{\frac{1}{K} \sum_k
@@ -77,7 +83,7 @@ def log_spectral_distance(
     target, estimate = _pair(target, estimate)
     floor_db = checks.number("floor_db", floor_db, minimum=LOWEST_DB)
     checks.one_of("average", average, AVERAGES)
-    stft = dict(n_fft=n_fft, hop_length=hop_length, window=window, padding=padding)
+    stft: dict = dict(n_fft=n_fft, hop_length=hop_length, window=window, padding=padding)
     levels = []
     for signal in (target, estimate):
         magnitude = stft_magnitude_forward(signal, **stft)[0].astype(np.float64, copy=False)
@@ -86,7 +92,9 @@ def log_spectral_distance(
     return _each((np.sqrt(frames) if average == "rms" else frames).mean(axis=-1))
 
 
-def level_difference_db(target, estimate, *, floor_db=-120.0):
+def level_difference_db(
+    target: ArrayLike, estimate: ArrayLike, *, floor_db: float = -120.0
+) -> float | Array:
     """By how much the estimate is louder than the target.
 
     Parameters
@@ -128,8 +136,8 @@ def level_difference_db(target, estimate, *, floor_db=-120.0):
 
 
 def _pair(target, estimate):
-    target = checks.float_array("target", target, (1, 2))
-    estimate = checks.float_array("estimate", estimate, (1, 2))
+    target = checks.level_array("target", target, (1, 2), largest=LARGEST[1])
+    estimate = checks.level_array("estimate", estimate, (1, 2), largest=LARGEST[1])
     checks.same_shape("estimate", estimate, target.shape)
     return target, estimate
 
@@ -139,7 +147,13 @@ def _each(values):
     return values if np.ndim(values) else float(values)
 
 
-def pitch_scores(ref_time_s, ref_f0_hz, est_time_s, est_f0_hz, est_voiced=None):
+def pitch_scores(
+    ref_time_s: ArrayLike,
+    ref_f0_hz: ArrayLike,
+    est_time_s: ArrayLike,
+    est_f0_hz: ArrayLike,
+    est_voiced: ArrayLike | None = None,
+) -> dict[str, float]:
     """How far an estimate of f0 over time is from a reference.
 
     Parameters
@@ -191,11 +205,23 @@ def pitch_scores(ref_time_s, ref_f0_hz, est_time_s, est_f0_hz, est_voiced=None):
     (0.667, 0.333, 0.0)
     """
     ref_time_s, ref_f0_hz, est_time_s, est_f0_hz = (
-        np.asarray(a, np.float64) for a in (ref_time_s, ref_f0_hz, est_time_s, est_f0_hz)
+        checks.real_array(name, values).astype(np.float64)
+        for name, values in (
+            ("ref_time_s", ref_time_s),
+            ("ref_f0_hz", ref_f0_hz),
+            ("est_time_s", est_time_s),
+            ("est_f0_hz", est_f0_hz),
+        )
     )
     checks.same_shape("ref_f0_hz", ref_f0_hz, ref_time_s.shape)
     checks.same_shape("est_f0_hz", est_f0_hz, est_time_s.shape)
-    est_f0_hz = np.where(est_f0_hz > 0, est_f0_hz, 0.0)
+    for name, values in (
+        ("ref_time_s", ref_time_s), ("ref_f0_hz", np.where(np.isnan(ref_f0_hz), 0, ref_f0_hz)),
+        ("est_time_s", est_time_s), ("est_f0_hz", np.where(np.isnan(est_f0_hz), 0, est_f0_hz)),
+    ):  # fmt: skip
+        if values.size:
+            checks.level_array(name, values, 1)
+    est_f0_hz = np.where(est_f0_hz > LOWEST_HZ, est_f0_hz, 0.0)
     est_voiced = np.ones(len(est_f0_hz), bool) if est_voiced is None else np.asarray(est_voiced)
     checks.same_shape("est_voiced", est_voiced, est_time_s.shape)
     judged = ~np.isnan(ref_f0_hz)
@@ -205,7 +231,7 @@ def pitch_scores(ref_time_s, ref_f0_hz, est_time_s, est_f0_hz, est_voiced=None):
         ref_time_s, est_time_s, est_f0_hz, est_voiced & (est_f0_hz > 0), max(2 * step_s, 0.03)
     )
 
-    pitched = ref_f0_hz > 0
+    pitched = ref_f0_hz > LOWEST_HZ
     found, wanted = f0_hz[pitched], ref_f0_hz[pitched]
     error = np.full(len(wanted), np.inf)
     error[found > 0] = 1200 * np.log2(found[found > 0] / wanted[found > 0])
@@ -246,7 +272,9 @@ def _share(flags):
     return float(np.mean(flags)) if len(flags) else np.nan
 
 
-def melody_scores(ref_time_s, ref_f0_hz, est_time_s, est_f0_hz):
+def melody_scores(
+    ref_time_s: ArrayLike, ref_f0_hz: ArrayLike, est_time_s: ArrayLike, est_f0_hz: ArrayLike
+) -> dict[str, float]:
     """Score an estimate of f0 over time as mir_eval does, at three tolerances.
 
     Parameters
@@ -334,9 +362,10 @@ def melody_scores(ref_time_s, ref_f0_hz, est_time_s, est_f0_hz):
 
 def _melody(side, time_s, f0_hz):
     """Checked, NaN turned to 0, from 0 s on: mir_eval repeats the first frame there."""
-    time_s = checks.float_array(f"{side}_time_s", time_s, 1, dtype=np.float64)
-    f0_hz = np.asarray(f0_hz, np.float64)
-    f0_hz = checks.float_array(f"{side}_f0_hz", np.where(np.isnan(f0_hz), 0.0, f0_hz), 1)
+    time_s = checks.level_array(f"{side}_time_s", time_s, 1, dtype=np.float64)
+    f0_hz = checks.real_array(f"{side}_f0_hz", f0_hz).astype(np.float64)
+    f0_hz = checks.level_array(f"{side}_f0_hz", np.where(np.isnan(f0_hz), 0.0, f0_hz), 1)
+    f0_hz = np.where(np.abs(f0_hz) > LOWEST_HZ, f0_hz, 0.0)
     checks.same_shape(f"{side}_f0_hz", f0_hz, time_s.shape)
     if time_s[0] < 0 or np.any(np.diff(time_s) <= 0):
         lowest, step = time_s.min(), np.diff(time_s).min(initial=np.inf)

@@ -3,7 +3,10 @@
 Derivation: docs/derivations/plans.md, equations 15 to 19.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import fft
@@ -11,6 +14,7 @@ from scipy import fft
 from . import checks
 from .checks import ParameterError
 from .cpu.morphing import add_components
+from .hints import Array, ArrayLike
 from .plan import _between_0_and_1, transport_plan
 
 __all__ = ["morph"]
@@ -18,7 +22,16 @@ __all__ = ["morph"]
 ATTACK = 0.01  # what was this much weaker a frame before begins anew, with phases of its own
 
 
-def morph(a, b, t, *, n_fft=2048, hop_length=None, power=2, oversampling=8):
+def morph(
+    a: ArrayLike,
+    b: ArrayLike,
+    t: ArrayLike,
+    *,
+    n_fft: int = 2048,
+    hop_length: int | None = None,
+    power: Literal[1, 2] = 2,
+    oversampling: int = 8,
+) -> Array:
     r"""Sound on its way from one recording to another, by transport along frequency.
 
     Each frame of either sound is parted into components: the bins whose energy belongs to the
@@ -75,7 +88,7 @@ def morph(a, b, t, *, n_fft=2048, hop_length=None, power=2, oversampling=8):
     >>> int(np.argmax(np.abs(np.fft.rfft(between)))) * 2, "Hz"
     (400, 'Hz')
     """
-    a, b = (checks.float_array(name, x, 1) for name, x in (("a", a), ("b", b)))
+    a, b = (checks.level_array(name, x, 1) for name, x in (("a", a), ("b", b)))
     times = _between_0_and_1("t", checks.float_array("t", t, (0, 1), dtype=np.float64))
     n_fft = checks.integer("n_fft", n_fft, 4)
     hop = checks.integer("hop_length", n_fft // 4 if hop_length is None else hop_length, 1)

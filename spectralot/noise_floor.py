@@ -3,6 +3,8 @@
 Derivation: docs/derivations/vertical.md.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy as np
 from . import checks
 from .checks import ParameterError
 from .cpu import noise_floor as cpu
+from .hints import Array, ArrayLike
 
 __all__ = ["noise_floor_backward", "noise_floor_forward"]
 
@@ -18,13 +21,13 @@ __all__ = ["noise_floor_backward", "noise_floor_forward"]
 class NoiseFloorSaved:
     """What `noise_floor_forward` hands to `noise_floor_backward`."""
 
-    weights: np.ndarray
-    result: np.ndarray
-    middle: np.ndarray
+    weights: Array
+    result: Array
+    middle: Array
     factor: float
 
 
-def noise_floor_forward(weights, factor):
+def noise_floor_forward(weights: ArrayLike, factor: float) -> tuple[Array, NoiseFloorSaved]:
     r"""Subtract a multiple of each row's median, and clip at zero.
 
     .. math:: w'_k = \max\big(w_k - factor \cdot \mathrm{median}(w),\, 0\big)
@@ -85,7 +88,7 @@ def _subtract(weights, factor):
     return result, NoiseFloorSaved(weights, result, middle, factor)
 
 
-def noise_floor_backward(d_result, saved):
+def noise_floor_backward(d_result: ArrayLike, saved: NoiseFloorSaved) -> Array:
     """Gradient of a scalar with respect to the weights, given that of what was left.
 
     Parameters
@@ -120,7 +123,7 @@ def noise_floor_backward(d_result, saved):
     weights = saved.weights
     d_result = checks.float_array("d_result", d_result, weights.ndim, dtype=weights.dtype)
     checks.same_shape("d_result", d_result, weights.shape)
-    return _subtract_backward(d_result, saved)
+    return checks.gradient_fits("d_result", _subtract_backward(d_result, saved))
 
 
 def _subtract_backward(d_result, saved):

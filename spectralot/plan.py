@@ -4,13 +4,17 @@ Names: n and m points of the two sides, K points of one grid, S spectra. Derivat
 docs/derivations/plans.md.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import checks
 from .checks import ParameterError
 from .cpu import plan as cpu
+from .hints import Array, ArrayLike
 
 __all__ = [
     "TransportPlan",
@@ -28,13 +32,13 @@ class TransportPlan:
     Entries are sorted by quantile level: from the lowest positions to the highest.
     """
 
-    source: np.ndarray
-    target: np.ndarray
-    mass: np.ndarray
-    u_positions: np.ndarray
-    v_positions: np.ndarray
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    mass: Array
+    u_positions: Array
+    v_positions: Array
 
-    def cost(self, p):
+    def cost(self, p: float) -> float:
         """Cost of the plan, the sum of mass times distance to the power of p.
 
         Parameters
@@ -55,9 +59,13 @@ class TransportPlan:
         """
         p = checks.number("p", p, minimum=1)
         distance = np.abs(self.u_positions[self.source] - self.v_positions[self.target])
-        return float(np.sum(self.mass * distance**p))
+        with np.errstate(over="ignore"):
+            cost = float(np.sum(self.mass * distance**p))
+        if not np.isfinite(cost):
+            raise ParameterError(f"p must be smaller for these positions, got {p:g}: cost {cost}")
+        return cost
 
-    def positions_at(self, t):
+    def positions_at(self, t: float) -> Array:
         """Where the mass of each entry is on its way.
 
         Parameters
@@ -80,7 +88,7 @@ class TransportPlan:
         x = self.u_positions[self.source]
         return x + t * (self.v_positions[self.target] - x)
 
-    def toarray(self):
+    def toarray(self) -> Array:
         """The plan as a matrix.
 
         Returns
@@ -100,7 +108,7 @@ class TransportPlan:
         return dense
 
 
-def quantile_function(weights, levels, *, positions):
+def quantile_function(weights: ArrayLike, levels: ArrayLike, *, positions: ArrayLike) -> Array:
     r"""Positions below which given shares of the mass lie.
 
     .. math:: Q(s) = \min\{x_i : U_i \ge s,\ U_i > 0\}
@@ -155,7 +163,13 @@ def quantile_function(weights, levels, *, positions):
     return quantiles.reshape(shape)
 
 
-def transport_plan(u_weights, v_weights, *, u_positions, v_positions=None):
+def transport_plan(
+    u_weights: ArrayLike,
+    v_weights: ArrayLike,
+    *,
+    u_positions: ArrayLike,
+    v_positions: ArrayLike | None = None,
+) -> TransportPlan:
     """Best plan between two sets of weights on a line: who goes where, and how much.
 
     Mass moves in order, which is best for every cost that is convex in the distance.
@@ -217,7 +231,9 @@ def transport_plan(u_weights, v_weights, *, u_positions, v_positions=None):
     return TransportPlan(u_order[source], v_order[target], mass, x, y)
 
 
-def displacement_interpolation(u_weights, v_weights, t, *, positions):
+def displacement_interpolation(
+    u_weights: ArrayLike, v_weights: ArrayLike, t: ArrayLike, *, positions: ArrayLike
+) -> Array:
     r"""Weights on their way from one spectrum to another (McCann's interpolation).
 
     Every entry of the transport plan, mass from x to y, stands at :math:`(1-t)\,x + t\,y` and is
@@ -271,7 +287,13 @@ def displacement_interpolation(u_weights, v_weights, t, *, positions):
     return weights.reshape(np.shape(u_weights))
 
 
-def wasserstein_barycenter(weights, shares=None, *, positions, grid=None):
+def wasserstein_barycenter(
+    weights: ArrayLike,
+    shares: ArrayLike | None = None,
+    *,
+    positions: ArrayLike,
+    grid: ArrayLike | None = None,
+) -> Array:
     r"""Mean of several spectra in the sense of transport.
 
     .. math:: Q(s) = \sum_k \lambda_k\, Q_k(s)
@@ -362,7 +384,8 @@ def _placed(z, mass, grid):
     lower = np.clip(np.searchsorted(grid, z, side="right") - 1, 0, last)
     upper = np.minimum(lower + 1, last)
     gap = grid[upper] - grid[lower]
-    part = np.clip((z - grid[lower]) / np.where(gap > 0, gap, 1.0), 0.0, 1.0) * (gap > 0)
+    with np.errstate(over="ignore"):  # beyond the ends of a narrow grid
+        part = np.clip((z - grid[lower]) / np.where(gap > 0, gap, 1.0), 0.0, 1.0) * (gap > 0)
     weights = np.bincount(lower, mass * (1 - part), len(grid))
     return weights + np.bincount(upper, mass * part, len(grid))
 

@@ -7,11 +7,15 @@ and phases does not hold for them and is left out.
 Names: T frames, H harmonics.
 """
 
+from __future__ import annotations
+
 import re
+from typing import Literal
 
 import numpy as np
 
 from .checks import ParameterError, float_array, integer, number, one_of, same_shape
+from .hints import Array, ArrayLike
 from .plan import displacement_interpolation
 from .tracks import HarmonicTracks
 
@@ -36,7 +40,9 @@ _GAIN = re.compile(
 )
 
 
-def shift_pitch(tracks, semitones, *, envelope="keep"):
+def shift_pitch(
+    tracks: HarmonicTracks, semitones: float, *, envelope: Literal["keep", "move"] = "keep"
+) -> HarmonicTracks:
     r"""Move f0, and choose what becomes of the timbre.
 
     Parameters
@@ -78,18 +84,18 @@ def shift_pitch(tracks, semitones, *, envelope="keep"):
     >>> shift_pitch(tracks, 12, envelope="move")
     HarmonicTracks(T=1, H=4, 1.000 s at 8000 Hz, f0 200.000 to 200.000 Hz)
     """
-    _need_amplitudes(tracks)
+    amplitudes = _need_amplitudes(tracks)
     ratio = 2 ** (number("semitones", semitones, minimum=-48, maximum=48) / 12)
     one_of("envelope", envelope, ("keep", "move"))
     f0_hz = ratio * tracks.f0_hz
     if envelope == "move":
         return _with(tracks, f0_hz=f0_hz, phases=_running(tracks.phases, ratio))
-    a = tracks.amplitudes.astype(np.float64)
+    a = amplitudes.astype(np.float64)
     H = a.shape[1]
     # a whole number of the old harmonics in spite of rounding, such as 4.9999999 for 5
     places = np.minimum(np.arange(1, max(1, int(H / ratio + 1e-9)) + 1) * ratio, H)
     loudest = a.max(axis=1, keepdims=True)
-    floor = np.where(loudest > 0, SILENT * loudest, 1.0)
+    floor = np.where(loudest > 0, np.maximum(SILENT * loudest, 1e-300), 1.0)
     levels = np.log(np.maximum(a, floor))
     levels = np.exp(_at(np.column_stack([levels[:, 0], levels]).T, places).T)
     levels[levels <= floor * (1 + 1e-9)] = 0.0
@@ -97,7 +103,7 @@ def shift_pitch(tracks, semitones, *, envelope="keep"):
     return _with(tracks, f0_hz=f0_hz, amplitudes=levels, phases=_at(phases.T, places).T)
 
 
-def stretch_time(tracks, factor):
+def stretch_time(tracks: HarmonicTracks, factor: float) -> HarmonicTracks:
     """Make a take longer or shorter, f0 and timbre left as they are.
 
     Parameters
@@ -147,7 +153,7 @@ def stretch_time(tracks, factor):
     )  # fmt: skip
 
 
-def scale_harmonics(tracks, gains):
+def scale_harmonics(tracks: HarmonicTracks, gains: str | ArrayLike) -> HarmonicTracks:
     """Make harmonics louder or softer.
 
     Parameters
@@ -174,18 +180,18 @@ def scale_harmonics(tracks, gains):
     >>> scale_harmonics(tracks, "1:-20dB even:off").amplitudes.tolist()
     [[0.1, 0.0, 1.0]]
     """
-    _need_amplitudes(tracks)
-    H = tracks.amplitudes.shape[1]
+    amplitudes = _need_amplitudes(tracks)
+    H = amplitudes.shape[1]
     if isinstance(gains, str):
         gains = harmonic_gains(gains, H)
     gains = float_array("gains", gains, 1)
     same_shape("gains", gains, (H,))
     if gains.min() < 0:
         raise ParameterError(f"gains must not be negative, got {gains.min():g}")
-    return _with(tracks, amplitudes=tracks.amplitudes * gains)
+    return _with(tracks, amplitudes=amplitudes * gains)
 
 
-def harmonic_gains(text, n_harmonics):
+def harmonic_gains(text: str, n_harmonics: int) -> Array:
     """Read gains from text such as "2:-6dB 3-8:-12dB 9-:off odd:+3dB".
 
     Parameters
@@ -236,7 +242,7 @@ def harmonic_gains(text, n_harmonics):
     return factors
 
 
-def morph_tracks(a, b, share):
+def morph_tracks(a: HarmonicTracks, b: HarmonicTracks, share: float) -> HarmonicTracks:
     r"""A take on its way from one to another, by transport of its harmonics.
 
     In each frame the amplitudes of both takes, as mass over the logarithm of frequency, move along
@@ -292,7 +298,7 @@ def morph_tracks(a, b, share):
     step_s = float(weights @ [take.step_s for take in (a, b)])
     time_s = step_s * np.arange(1 + int(length_s / step_s + 1e-9))
     rate = max(a.sample_rate, b.sample_rate)
-    H = max(take.amplitudes.shape[1] for take in (a, b))
+    H = max(_need_amplitudes(take).shape[1] for take in (a, b))
     sides = [
         _resampled(take, time_s * (own_s / length_s) / take.step_s, length_s / own_s, H)
         for take, own_s in zip((a, b), lengths_s, strict=True)
@@ -300,7 +306,7 @@ def morph_tracks(a, b, share):
     f0_hz, amplitudes, phases, confidence, voiced = zip(*sides, strict=True)
     between_hz = f0_hz[0] ** weights[0] * f0_hz[1] ** weights[1]
     ratios = [between_hz / own for own in f0_hz]
-    moved = _moved(*amplitudes, share)
+    moved = _moved(amplitudes[0], amplitudes[1], share)
     return _with(
         a, time_s=time_s, f0_hz=between_hz, amplitudes=moved,
         phases=_joined(phases, ratios, amplitudes, weights, moved),
@@ -309,7 +315,7 @@ def morph_tracks(a, b, share):
     )  # fmt: skip
 
 
-def render(tracks, sample_rate=None):
+def render(tracks: HarmonicTracks, sample_rate: int | None = None) -> tuple[Array, float]:
     """Render a take so that it can be played as it is.
 
     Parameters
@@ -342,13 +348,13 @@ def render(tracks, sample_rate=None):
     >>> audio.shape, float(abs(audio).max()), round(gain_db, 2)
     ((16000,), 1.0, -6.02)
     """
-    _need_amplitudes(tracks)
+    amplitudes = _need_amplitudes(tracks)
     rate = integer("sample_rate", tracks.sample_rate if sample_rate is None else sample_rate, 1)
     n_samples = max(1, round(tracks.n_samples * rate / tracks.sample_rate))
-    orders = np.arange(1, tracks.amplitudes.shape[1] + 1)
+    orders = np.arange(1, amplitudes.shape[1] + 1)
     room = (1 - np.outer(tracks.f0_hz, orders) / (0.5 * rate)) / TAPER
     audio = _with(
-        tracks, amplitudes=tracks.amplitudes * np.clip(room, 0, 1), sample_rate=rate,
+        tracks, amplitudes=amplitudes * np.clip(room, 0, 1), sample_rate=rate,
         n_samples=n_samples,
     ).resynthesize()  # fmt: skip
     n_fade = min(round(FADE_S * rate), n_samples // 2)
@@ -365,6 +371,7 @@ def render(tracks, sample_rate=None):
 def _need_amplitudes(tracks):
     if tracks.amplitudes is None:
         raise ParameterError("tracks must hold amplitudes and phases to be heard, got f0 alone")
+    return tracks.amplitudes
 
 
 def _with(tracks, **changed):

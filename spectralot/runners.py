@@ -1,23 +1,30 @@
 """Where many jobs are done: in this process, in several, or on a dask cluster."""
 
+from __future__ import annotations
+
 import os
-import signal
 import threading
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import active_children, get_context, parent_process
 
 from .checks import ParameterError
 from .corpus import Job, Summary, estimate_file
+from .processes import pool, submit
 
 _DIED = "the process that worked on it died, more than once"
 _PATIENCE_S = 10  # with a scheduler that does not answer
 
 
-def run_jobs(jobs, *, n_processes=1, address=None, work=estimate_file):
+def run_jobs(
+    jobs: Iterable[Job],
+    *,
+    n_processes: int = 1,
+    address: str | None = None,
+    work: Callable[[Job], Summary] = estimate_file,
+) -> Iterator[tuple[Job, Summary | str]]:
     """Do every job, and say of each what became of it; none stops the others.
 
     Parameters
@@ -89,13 +96,13 @@ def _in_processes(jobs, n_processes, work):
         # any of those at work may have broken the pool: alone, each shows whether it was the one
         queue, size = (suspects, 1) if suspects else (waiting, min(n_processes, len(waiting)))
         running = {}
-        with _pool(size, n_threads) as pool:
+        with pool(size, n_threads) as workers:
             try:
                 while queue or running:
                     while queue and len(running) < size:
                         job, sent = queue[0]
                         sent = sent or _with_leave(job)
-                        running[pool.submit(_attempt_in_worker, work, sent)] = job, sent
+                        running[submit(workers, _attempt, work, sent)] = job, sent
                         queue.popleft()
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
@@ -117,7 +124,7 @@ def _with_leave(job):
     return replace(job, options=replace(job.options, overwrite=True, skip_existing=False))
 
 
-def n_cores():
+def n_cores() -> int:
     """Return how many cores this process may use.
 
     Returns
@@ -134,59 +141,6 @@ def _n_threads():
     """Return how many threads Numba would use."""
     told = os.environ.get("NUMBA_NUM_THREADS", "")
     return int(told) if told.isdecimal() else n_cores()
-
-
-@contextmanager
-def _pool(size, n_threads):
-    """Yield a pool of fresh processes; stop them if the block fails or is left."""
-    others = set(active_children())
-    # Numba's threads do not survive a fork
-    pool = ProcessPoolExecutor(size, get_context("spawn"), _start_worker, (n_threads,))
-    try:
-        yield pool
-    except BaseException:
-        for process in set(active_children()) - others:
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-class _Stopped(BaseException):
-    """This worker is to go; whoever has half a file removes it."""
-
-
-_at_work = False
-
-
-def _start_worker(n_threads):
-    os.environ["NUMBA_NUM_THREADS"] = str(n_threads)  # read when Numba is imported, which is later
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the first process decides
-    signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_outlive_nobody, daemon=True).start()
-
-
-def _leave(*_):
-    if _at_work:
-        raise _Stopped
-    os._exit(1)
-
-
-def _outlive_nobody():
-    """Leave when the process that started this one is gone, however it went."""
-    parent_process().join()
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _attempt_in_worker(work, job):
-    global _at_work
-    _at_work = True
-    try:
-        return _attempt(work, job)
-    except _Stopped:
-        os._exit(1)
-    finally:
-        _at_work = False
 
 
 def _on_dask(jobs, address, work):
@@ -211,9 +165,9 @@ def _on_dask(jobs, address, work):
             if isinstance(outcome, Summary):  # paths as this process was told
                 outcome = replace(outcome, outputs=job.outputs)
             elif future.status != "finished":
-                error = outcome[1] if isinstance(outcome, tuple) else outcome
-                died = isinstance(error, KilledWorker)
-                outcome = _DIED if died else " ".join(f"dask: {error}".split())
+                fault = outcome[1] if isinstance(outcome, tuple) else outcome
+                died = isinstance(fault, KilledWorker)
+                outcome = _DIED if died else " ".join(f"dask: {fault}".split())
             yield job, outcome
 
 
@@ -232,7 +186,7 @@ def _attempt_on_dask(work, job):
     import numba
     from distributed import get_worker
 
-    # parallel kernels must not be called from several Python threads at once
+    # one job has all of the worker's threads: many jobs at once would start as many for each
     with _one_at_a_time:
         numba.set_num_threads(min(get_worker().state.nthreads, numba.config.NUMBA_NUM_THREADS))
         return _attempt(work, job)

@@ -3,18 +3,25 @@
 Names: B batch, N samples, T frames, K = n_fft // 2 + 1 bins. Derivation: docs/derivations/stft.md.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from . import backend, checks
 from .checks import ParameterError
+from .hints import Array, ArrayLike, Padding, Window
 
 __all__ = ["frame_count", "frame_times", "stft_magnitude_backward", "stft_magnitude_forward"]
 
 PADDINGS = ("end", "center", "none")
+# by power and bytes of a float: what a sound may reach, so that all its magnitudes are numbers
+LARGEST = {1: {4: 1e30, 8: 1e145}, 2: {4: 1e15, 8: 1e145}}
 SIZES_ON_DEVICE = tuple(2**bits for bits in range(6, 13))
 
 
@@ -22,9 +29,9 @@ SIZES_ON_DEVICE = tuple(2**bits for bits in range(6, 13))
 class StftSaved:
     """What `stft_magnitude_forward` hands to `stft_magnitude_backward`."""
 
-    spectrum: np.ndarray
-    magnitude: np.ndarray
-    window: np.ndarray
+    spectrum: NDArray[np.complexfloating]
+    magnitude: Array
+    window: Array
     hop_length: int
     offset: int
     scale: float
@@ -33,7 +40,7 @@ class StftSaved:
     batched: bool
 
 
-def frame_count(n_samples, *, n_fft, hop_length, padding="end"):
+def frame_count(n_samples: int, *, n_fft: int, hop_length: int, padding: Padding = "end") -> int:
     """Number of frames that an STFT of `n_samples` samples has.
 
     Parameters
@@ -78,7 +85,9 @@ def frame_count(n_samples, *, n_fft, hop_length, padding="end"):
     return 1 + (n_samples - n_fft) // hop_length
 
 
-def frame_times(n_frames, *, n_fft, hop_length, sample_rate, padding="end"):
+def frame_times(
+    n_frames: int, *, n_fft: int, hop_length: int, sample_rate: float, padding: Padding = "end"
+) -> Array:
     """Centre of each frame in seconds.
 
     Parameters
@@ -133,14 +142,21 @@ def _named_window(window, n_fft, dtype):
 def _window(window, n_fft, dtype):
     if isinstance(window, (str, tuple)):
         return _named_window(window, n_fft, dtype)
-    window = checks.float_array("window", window, 1, dtype=dtype)
+    window = checks.level_array("window", window, 1, dtype=dtype, largest=1000)
     checks.same_shape("window", window, (n_fft,))
     return window
 
 
 def stft_magnitude_forward(
-    x, *, n_fft, hop_length, window="hann", padding="end", normalized=True, power=1
-):
+    x: ArrayLike,
+    *,
+    n_fft: int,
+    hop_length: int,
+    window: Window = "hann",
+    padding: Padding = "end",
+    normalized: bool = True,
+    power: Literal[1, 2] = 1,
+) -> tuple[Array, StftSaved]:
     r"""Magnitude (or power) of the short-time Fourier transform.
 
     .. math:: M[t, k] = \Big| c \sum_i w[i]\, x[t\,hop + o + i]\, e^{-2\pi j k i / n} \Big|^{power}
@@ -184,7 +200,8 @@ def stft_magnitude_forward(
     >>> magnitude.shape
     (16, 1025)
     """
-    x = checks.float_array("x", x, (1, 2))
+    checks.one_of("power", power, (1, 2))
+    x = checks.level_array("x", x, (1, 2), largest=LARGEST[power])
     batched = x.ndim == 2
     x = x.reshape(-1, x.shape[-1])
     n_fft = checks.integer("n_fft", n_fft, 2)
@@ -193,7 +210,6 @@ def stft_magnitude_forward(
             f"n_fft must be a power of two from 64 to 4096 on a device, got {n_fft}"
         )
     T = frame_count(x.shape[1], n_fft=n_fft, hop_length=hop_length, padding=padding)
-    checks.one_of("power", power, (1, 2))
     window = _window(window, n_fft, x.dtype)
     scale = 1 / np.sqrt(n_fft) if normalized else 1.0
     offset = _offset(n_fft, padding)
@@ -219,7 +235,7 @@ def _outputs(x, shape):
     return spectrum, block[2].reshape(shape)
 
 
-def stft_magnitude_backward(d_magnitude, saved):
+def stft_magnitude_backward(d_magnitude: ArrayLike, saved: StftSaved) -> Array:
     """Gradient of a scalar with respect to the signal, given that of the magnitude.
 
     Parameters
@@ -264,6 +280,7 @@ def stft_magnitude_backward(d_magnitude, saved):
         backend.constant(saved.window, d_x), saved.hop_length, saved.offset, saved.scale,
         saved.power, _chunk(d_x.shape, n_fft), *_scratch(d_x, magnitude.shape[1], n_fft), d_x,
     )  # fmt: skip
+    checks.gradient_fits("d_magnitude", d_x)
     return d_x if saved.batched else d_x[0]
 
 

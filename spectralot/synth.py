@@ -3,13 +3,17 @@
 Names: B batch, T frames, N samples, H harmonics. Derivation: docs/derivations/synth.md.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from . import backend, checks
 from .checks import ParameterError
 from .cpu.synth import CHUNK, ROWS
+from .hints import Array, ArrayLike
 
 __all__ = ["harmonic_backward", "harmonic_forward", "sinusoidal_backward", "sinusoidal_forward"]
 
@@ -26,18 +30,18 @@ class SynthSaved:
         Phases in radians after the last sample: the `start_phase` of the next block.
     """
 
-    end_phase: np.ndarray
-    f0_hz: np.ndarray
-    amplitudes: np.ndarray
-    start_phase: np.ndarray
-    phase: np.ndarray | None
-    grid: tuple
+    end_phase: Array
+    f0_hz: Array
+    amplitudes: Array
+    start_phase: Array
+    phase: Array | None
+    grid: tuple[Any, ...]
     sample_rate: float
-    dtype: np.dtype
+    dtype: np.dtype[Any]
     batched: bool
     has_start_phase: bool
-    inharmonicity: np.ndarray | None = None
-    partials: "SynthSaved | None" = None
+    inharmonicity: Array | None = None
+    partials: SynthSaved | None = None
 
 
 def _grid(n_samples, n_frames, hop_length, interpolation, block, first_frame):
@@ -73,7 +77,9 @@ def _batch(name, frames, amplitudes, frames_ndim):
     """
     checks.same_place("amplitudes", amplitudes, name, frames)
     frames = checks.float_array(name, frames, (frames_ndim, frames_ndim + 1), dtype=np.float64)
-    amplitudes = checks.float_array("amplitudes", amplitudes, (2, 3))
+    amplitudes = checks.level_array(
+        "amplitudes", amplitudes, (2, 3), largest=checks.LARGEST_AMPLITUDE
+    )
     batched = frames.ndim == frames_ndim + 1
     lead = frames.shape[: 1 + batched]
     if amplitudes.shape[:-1] != lead:
@@ -121,18 +127,18 @@ def _check_d_audio(d_audio, shape, batched, amplitudes):
 
 
 def harmonic_forward(
-    f0_hz,
-    amplitudes,
+    f0_hz: ArrayLike,
+    amplitudes: ArrayLike,
     *,
-    n_samples,
-    sample_rate,
-    start_phase=None,
-    inharmonicity=None,
-    interpolation="hann",
-    hop_length=None,
-    block=None,
-    first_frame=0,
-):
+    n_samples: int,
+    sample_rate: float,
+    start_phase: ArrayLike | None = None,
+    inharmonicity: ArrayLike | None = None,
+    interpolation: Literal["hann", "linear"] = "hann",
+    hop_length: float | None = None,
+    block: tuple[int, int] | None = None,
+    first_frame: int = 0,
+) -> tuple[Array, SynthSaved]:
     r"""Render harmonics of a time-varying fundamental.
 
     .. math:: x[n] = \sum_h a_h[n] \sin(h \Phi[n] + \varphi_h), \quad
@@ -237,10 +243,15 @@ def harmonic_forward(
 
 def _as(array, dtype):
     """In the dtype of the caller's arrays; on a device it is."""
-    return array if backend.on_device(array) else array.astype(dtype, copy=False)
+    if backend.on_device(array):
+        return array
+    with np.errstate(over="ignore"):  # what is infinite then is refused
+        return array.astype(dtype, copy=False)
 
 
-def harmonic_backward(d_audio, saved):
+def harmonic_backward(
+    d_audio: ArrayLike, saved: SynthSaved
+) -> tuple[Array, Array, Array | None, Array | None]:
     """Gradients of a scalar with respect to the inputs of `harmonic_forward`.
 
     Parameters
@@ -282,6 +293,8 @@ def harmonic_backward(d_audio, saved):
     """
     if saved.inharmonicity is not None:
         return _inharmonic_backward(d_audio, saved)
+    if saved.phase is None:
+        raise ParameterError("saved must be of harmonic_forward, got that of sinusoidal_forward")
     (B, T, H), phase, amplitudes = saved.amplitudes.shape, saved.phase, saved.amplitudes
     d_audio = _check_d_audio(d_audio, phase.shape, saved.batched, amplitudes)
     wanted, kernels = saved.has_start_phase, backend.kernels("synth", phase)
@@ -301,23 +314,25 @@ def harmonic_backward(d_audio, saved):
     kernels.harmonic_gather(
         d_phase, d_segment, hop, shift, start, saved.sample_rate, d_f0, d_amp, d_start
     )
-    gradients = [_as(g, saved.dtype) for g in (d_f0, d_amp, d_start)]
+    gradients = [
+        checks.gradient_fits("d_audio", _as(g, saved.dtype)) for g in (d_f0, d_amp, d_start)
+    ]
     d_f0, d_amp, d_start = gradients if saved.batched else (g[0] for g in gradients)
     return d_f0, d_amp, (d_start if saved.has_start_phase else None), None
 
 
 def sinusoidal_forward(
-    frequencies_hz,
-    amplitudes,
+    frequencies_hz: ArrayLike,
+    amplitudes: ArrayLike,
     *,
-    n_samples,
-    sample_rate,
-    start_phase=None,
-    interpolation="hann",
-    hop_length=None,
-    block=None,
-    first_frame=0,
-):
+    n_samples: int,
+    sample_rate: float,
+    start_phase: ArrayLike | None = None,
+    interpolation: Literal["hann", "linear"] = "hann",
+    hop_length: float | None = None,
+    block: tuple[int, int] | None = None,
+    first_frame: int = 0,
+) -> tuple[Array, SynthSaved]:
     """Render partials that each have a frequency of their own.
 
     Parameters
@@ -378,7 +393,7 @@ def sinusoidal_forward(
     return (audio if batched else audio[0]), saved
 
 
-def sinusoidal_backward(d_audio, saved):
+def sinusoidal_backward(d_audio: ArrayLike, saved: SynthSaved) -> tuple[Array, Array, Array | None]:
     """Gradients of a scalar with respect to the inputs of `sinusoidal_forward`.
 
     Parameters
@@ -421,7 +436,7 @@ def sinusoidal_backward(d_audio, saved):
         d_audio, saved.f0_hz, amplitudes, saved.start_phase, tuple(grid), saved.sample_rate,
         scratch, d_f, d_a, d_start,
     )  # fmt: skip
-    gradients = [_as(g, saved.dtype) for g in (d_f, d_a, d_start)]
+    gradients = [checks.gradient_fits("d_audio", _as(g, saved.dtype)) for g in (d_f, d_a, d_start)]
     d_f, d_a, d_start = gradients if saved.batched else (g[0] for g in gradients)
     return d_f, d_a, (d_start if saved.has_start_phase else None)
 

@@ -3,11 +3,25 @@
 Names: T frames, N samples, H harmonics.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .checks import ParameterError, float_array, integer, number, same_shape
+from .checks import (
+    LARGEST_AMPLITUDE,
+    ParameterError,
+    float_array,
+    integer,
+    level_array,
+    number,
+    same_shape,
+)
+from .hints import Array, ArrayLike, PathLike, Unvoiced
 from .synth import harmonic_forward
 
 SURE = 0.5  # confidence from which a frame is voiced, unless the estimator says otherwise
@@ -95,26 +109,50 @@ class HarmonicTracks:
     (8000,)
     """
 
-    time_s: np.ndarray
-    f0_hz: np.ndarray
-    confidence: np.ndarray
-    amplitudes: np.ndarray | None
-    phases: np.ndarray | None
+    time_s: Array
+    f0_hz: Array
+    confidence: Array
+    amplitudes: Array | None
+    phases: Array | None
     sample_rate: float
     n_samples: int
-    loss_history: dict | None = None
+    loss_history: dict[str, Array] = None  # type: ignore[assignment]
     residual_db: float | None = None
-    voiced: np.ndarray | None = None
-    f0_std_cents: np.ndarray | None = None
-    amplitudes_std: np.ndarray | None = None
-    inharmonicity: np.ndarray | None = None
-    noise_db: np.ndarray | None = None
-    snr_db: np.ndarray | None = None
-    octave_costs: np.ndarray | None = None
-    octave_margin: np.ndarray | None = None
-    settings: dict | None = None
+    voiced: NDArray[np.bool_] = None  # type: ignore[assignment]
+    f0_std_cents: Array | None = None
+    amplitudes_std: Array | None = None
+    inharmonicity: Array | None = None
+    noise_db: Array | None = None
+    snr_db: Array | None = None
+    octave_costs: Array | None = None
+    octave_margin: Array | None = None
+    settings: dict[str, Any] | None = None
 
-    def __post_init__(self):
+    if TYPE_CHECKING:  # what is taken is wider than what is held
+
+        def __init__(
+            self,
+            time_s: ArrayLike,
+            f0_hz: ArrayLike,
+            confidence: ArrayLike,
+            amplitudes: ArrayLike | None,
+            phases: ArrayLike | None,
+            sample_rate: float,
+            n_samples: int,
+            loss_history: Mapping[str, ArrayLike] | None = None,
+            residual_db: float | None = None,
+            voiced: ArrayLike | None = None,
+            f0_std_cents: ArrayLike | None = None,
+            amplitudes_std: ArrayLike | None = None,
+            inharmonicity: ArrayLike | None = None,
+            noise_db: ArrayLike | None = None,
+            snr_db: ArrayLike | None = None,
+            octave_costs: ArrayLike | None = None,
+            octave_margin: ArrayLike | None = None,
+            settings: dict[str, Any] | None = None,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
         """Check every field and make the arrays contiguous."""
         if (self.amplitudes is None) != (self.phases is None):
             given = "amplitudes" if self.phases is None else "phases"
@@ -144,7 +182,9 @@ class HarmonicTracks:
         fixed = {}
         for name, (shape, infinite, _, _) in _ARRAYS.items():
             value = getattr(self, name)
-            if value is not None or name in _REQUIRED:
+            if name == "amplitudes" and value is not None:
+                value = level_array(name, value, len(shape), largest=LARGEST_AMPLITUDE)
+            elif value is not None or name in _REQUIRED:
                 value = float_array(name, value, len(shape), infinite=infinite)
             fixed[name] = value
         first = "time_s" if fixed["amplitudes"] is None else "amplitudes"
@@ -161,7 +201,7 @@ class HarmonicTracks:
                     _check_range(name, array, rule, good(array))
         return fixed
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Say in one line what is inside."""
         n_harmonics = 0 if self.amplitudes is None else self.amplitudes.shape[1]
         return (
@@ -171,7 +211,7 @@ class HarmonicTracks:
         )
 
     @property
-    def step_s(self):
+    def step_s(self) -> float:
         """Time from frame to frame.
 
         Returns
@@ -182,7 +222,7 @@ class HarmonicTracks:
         n_steps = len(self.time_s) - 1
         return float(self.time_s[-1] / n_steps if n_steps else self.n_samples / self.sample_rate)
 
-    def resynthesize(self):
+    def resynthesize(self) -> Array:
         """Render the harmonics, amplitudes and phases as measured.
 
         Returns
@@ -209,7 +249,7 @@ class HarmonicTracks:
         >>> tracks.resynthesize().round(6) + 0.0
         array([ 0. , -0.5,  0. ,  0.5])
         """
-        if self.amplitudes is None:
+        if self.amplitudes is None or self.phases is None:
             raise ParameterError("tracks must hold amplitudes and phases to be heard, got f0 alone")
         n_samples, n_frames = self.n_samples, len(self.time_s)
         hop = min(self.step_s * self.sample_rate, n_samples)
@@ -220,7 +260,7 @@ class HarmonicTracks:
             first = min(int(start / hop), n_frames - 1)
             frames = slice(first, int(stop / hop) + 2)
             f0_hz, a, phi = self.f0_hz[frames], self.amplitudes[frames], self.phases[frames]
-            grid = {
+            grid: dict = {
                 "n_samples": n_samples, "sample_rate": self.sample_rate, "hop_length": hop,
                 "block": (start, stop), "first_frame": first,
             }  # fmt: skip
@@ -235,7 +275,7 @@ class HarmonicTracks:
             turns = saved.end_phase
         return audio
 
-    def residual(self, audio):
+    def residual(self, audio: ArrayLike) -> Array:
         """Return what the harmonics leave of the sound: ``audio - resynthesize()``.
 
         Parameters
@@ -263,7 +303,9 @@ class HarmonicTracks:
         same_shape("audio", audio, (self.n_samples,))
         return audio - self.resynthesize()
 
-    def save_csv(self, path, *, unvoiced="keep", overwrite=False):
+    def save_csv(
+        self, path: PathLike, *, unvoiced: Unvoiced = "keep", overwrite: bool = False
+    ) -> None:
         """Write the lines ``time,frequency,confidence`` of each frame, as CREPE does.
 
         Parameters
@@ -296,7 +338,9 @@ class HarmonicTracks:
 
         write_csv(self, path, unvoiced=unvoiced, overwrite=overwrite)
 
-    def save_json(self, path, *, unvoiced="keep", overwrite=False):
+    def save_json(
+        self, path: PathLike, *, unvoiced: Unvoiced = "keep", overwrite: bool = False
+    ) -> None:
         """Write one JSON object: a list for each field there is, and how it was made.
 
         Parameters
@@ -329,7 +373,7 @@ class HarmonicTracks:
 
         write_json(self, path, unvoiced=unvoiced, overwrite=overwrite)
 
-    def save_npz(self, path, *, overwrite=False):
+    def save_npz(self, path: PathLike, *, overwrite: bool = False) -> None:
         """Write everything into one NumPy archive, for `load_npz`.
 
         Parameters
@@ -360,7 +404,7 @@ class HarmonicTracks:
         write_npz(self, path, overwrite=overwrite)
 
     @classmethod
-    def load_npz(cls, path):
+    def load_npz(cls, path: PathLike) -> HarmonicTracks:
         """Read what `save_npz` wrote.
 
         Parameters

@@ -3,17 +3,24 @@
 Names: R rows, n and m points of the two sides. Derivation: docs/derivations/transport.md.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import backend, checks
 from .checks import ParameterError
 from .cpu import lipschitz
+from .hints import Array, ArrayLike
 
 __all__ = ["wasserstein_1d_backward", "wasserstein_1d_forward"]
 
 MASSES = ("balanced", "cutoff", "partial", "unbalanced")
+SMALLEST = {4: 1e-28, 8: 1e-250}  # by bytes of a float: a mass up to this is silence
+HIGHEST = {bytes: float(np.finfo(f"f{bytes}").max) for bytes in SMALLEST}
 _PARTS = 64  # independent pieces of work; a fixed number, so results do not depend on threads
 
 
@@ -24,18 +31,18 @@ class TransportSaved:
     Gradients of each row's own value, in the order of the positions as sorted.
     """
 
-    d_u_weights: np.ndarray
-    d_v_weights: np.ndarray
-    d_u_positions: np.ndarray
-    d_v_positions: np.ndarray
-    u_order: np.ndarray | None
-    v_order: np.ndarray | None
-    u_shape: tuple
-    v_shape: tuple
-    u_positions_shape: tuple
-    v_positions_shape: tuple
+    d_u_weights: Array
+    d_v_weights: Array
+    d_u_positions: Array
+    d_v_positions: Array
+    u_order: NDArray[np.int64] | None
+    v_order: NDArray[np.int64] | None
+    u_shape: tuple[int, ...]
+    v_shape: tuple[int, ...]
+    u_positions_shape: tuple[int, ...]
+    v_positions_shape: tuple[int, ...]
 
-    def unit(self, side):
+    def unit(self, side: Literal["u", "v"]) -> Array:
         """Gradients of each row's value with respect to its weights of one side.
 
         Parameters
@@ -53,18 +60,18 @@ class TransportSaved:
 
 
 def wasserstein_1d_forward(
-    u_weights,
-    v_weights,
+    u_weights: ArrayLike,
+    v_weights: ArrayLike,
     *,
-    u_positions,
-    v_positions=None,
-    p=2,
-    mass="balanced",
-    share=None,
-    reach=None,
-    mass_floor=0.0,
-    position_gradients=True,
-):
+    u_positions: ArrayLike,
+    v_positions: ArrayLike | None = None,
+    p: float = 2,
+    mass: Literal["balanced", "cutoff", "partial", "unbalanced"] = "balanced",
+    share: float | None = None,
+    reach: float | None = None,
+    mass_floor: float = 0.0,
+    position_gradients: bool = True,
+) -> tuple[Array, TransportSaved]:
     r"""Transport cost W_p^p between rows of weights on a line.
 
     .. math:: W = \int_0^1 \big|Q_u(s) - Q_v(s)\big|^p \, ds
@@ -102,7 +109,8 @@ def wasserstein_1d_forward(
         rather created and destroyed than moved much farther than this.
     mass_floor : float
         A row whose target (balanced and partial: either side) has no more mass than this
-        counts nothing: value 0 and gradient 0.
+        counts nothing: value 0 and gradient 0. At least 1e-28 for float32 weights, 1e-250 for
+        float64: gradients are relative to the mass, and must be numbers too.
     position_gradients : bool
         False saves time where only the gradients of the weights are wanted.
 
@@ -125,6 +133,7 @@ def wasserstein_1d_forward(
     Where quantile levels of both sides are equal the cost has a kink; the gradient is then the
     mean of the two one-sided ones, so equal inputs have gradient zero. An unbalanced estimate
     without mass costs `reach`; its slope is infinite there, and its gradient is defined as 0.
+    Gradients beyond the largest number of their dtype are that number.
 
     References
     ----------
@@ -160,10 +169,12 @@ def wasserstein_1d_forward(
 
     rows = R if position_gradients else 0
     value, unit = backend.empty(R, np.float64, u), _outputs(u, v, ((R, n), (R, m)), rows)
-    u_order = v_order = None
+    u_order, v_order, farthest = None, None, np.inf
+    mass_floor = max(mass_floor, SMALLEST[unit[0].dtype.itemsize])
     if mass in ("balanced", "cutoff"):
         u, x, u_order = _ascending(u, x)
         v, y, v_order = _ascending(v, y)
+        farthest = _farthest(x, y, p)
         _in_order(u, v, x, y, p, mass == "cutoff", mass_floor, value, unit)
     elif backend.on_device(u):
         raise ParameterError(f"mass must be 'balanced' or 'cutoff' on a device, got {mass!r}")
@@ -174,8 +185,10 @@ def wasserstein_1d_forward(
         _refuse("v_weights", v)
         row = int(np.isnan(value).argmax())
         raise ParameterError(f"weights must have a finite sum, got more than a float in row {row}")
+    if 4 * farthest > HIGHEST[unit[0].dtype.itemsize] * mass_floor:
+        _saturate(unit)
     shapes = [(*lead, n), (*lead, m), np.shape(u_positions), np.shape(y_given)]
-    saved = TransportSaved(*unit, u_order, v_order, *shapes)
+    saved = TransportSaved(*unit, u_order, v_order, *shapes)  # type: ignore[call-arg]
     value = value.reshape(lead)
     return (value if lead else value[()]), saved
 
@@ -194,7 +207,9 @@ def _outputs(u, v, shapes, n_position_rows):
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def wasserstein_1d_backward(d_value, saved):
+def wasserstein_1d_backward(
+    d_value: ArrayLike, saved: TransportSaved
+) -> tuple[Array, Array, Array | None, Array | None]:
     """Gradients of a scalar with respect to the weights and positions of both sides.
 
     Parameters
@@ -227,7 +242,7 @@ def wasserstein_1d_backward(d_value, saved):
     d_value = checks.float_array("d_value", d_value, len(lead), dtype=np.float64)
     checks.same_shape("d_value", d_value, lead)
     checks.same_place("d_value", d_value, "the value", saved.d_u_weights)
-    return tuple(
+    return tuple(  # type: ignore[return-value]
         _scaled(d_value.reshape(-1), unit, order, shape) if len(unit) else None
         for unit, order, shape in (
             (saved.d_u_weights, saved.u_order, saved.u_shape),
@@ -236,6 +251,28 @@ def wasserstein_1d_backward(d_value, saved):
             (saved.d_v_positions, saved.v_order, saved.v_positions_shape),
         )
     )
+
+
+def _farthest(x, y, p):
+    """What it costs to cross all positions, which ascend in each row."""
+    low, high = (x[0, 0], y[0, 0]), (x[0, -1], y[0, -1])
+    if len(x) > 1 or len(y) > 1:
+        low, high = [a[:, 0].min() for a in (x, y)], [a[:, -1].max() for a in (x, y)]
+    width = float(max(high)) - float(min(low))
+    try:
+        return width**p
+    except OverflowError:
+        raise ParameterError(
+            f"p must be smaller for these positions: {width:g} to the power of {p:g} is no float"
+        ) from None
+
+
+def _saturate(unit):
+    """Gradients beyond their dtype stand at its largest number."""
+    for gradient in unit:
+        if not backend.on_device(gradient):
+            largest = np.finfo(gradient.dtype).max
+            np.clip(gradient, -largest, largest, out=gradient)
 
 
 def _mass(mass, share, reach, p):
@@ -331,7 +368,9 @@ def _scaled(d_value, unit, order, shape):
             unit, order = _unsort(unit, order), None
         sums = np.empty((min(_PARTS, len(unit)), unit.shape[1]))
         backward.wasserstein_1d_backward(d_value, unit, sums)
-        gradient = sums.sum(axis=0, keepdims=True).astype(unit.dtype, copy=False)
+        with np.errstate(over="ignore"):  # what is infinite then is refused
+            gradient = sums.sum(axis=0, keepdims=True).astype(unit.dtype, copy=False)
+    checks.gradient_fits("d_value", gradient)
     return _unsort(gradient, order).reshape(shape)
 
 
@@ -353,7 +392,8 @@ def _weights(u_weights, v_weights):
             arrays.append(backend.given(name, array, np.float32))
             continue
         dtype = np.float32 if array.dtype == np.float32 else np.float64
-        arrays.append(np.ascontiguousarray(array, dtype))
+        array = np.ascontiguousarray(array, dtype)
+        arrays.append(array if array.flags.writeable else array.copy())
     u, v = arrays
     if u.shape[:-1] != v.shape[:-1]:
         raise ParameterError(
@@ -381,7 +421,9 @@ def _positions(name, positions, lead, n_rows, n_points):
     """Positions as (1 or R, n) float64, in memory."""
     if backend.on_device(positions):
         raise ParameterError(f"{name} must be in memory, got {type(positions)}")
-    x = checks.float_array(name, positions, (1, max(len(lead) + 1, 1)), dtype=np.float64)
+    x = checks.level_array(
+        name, positions, (1, max(len(lead) + 1, 1)), dtype=np.float64, largest=1e30
+    )
     if x.shape not in ((n_points,), (*lead, n_points)):
         raise ParameterError(
             f"{name} must have shape {(n_points,)} or {(*lead, n_points)}, got {x.shape}"

@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # small products gain nothing from a second thread, and lose much on a busy machine
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +29,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("spectralot")
+
+if numba.config.DISABLE_JIT:
+    import interpreted
+
+    interpreted.install()
 
 
 SIMULATED = "test_kernels_agree_with_the_cpu"

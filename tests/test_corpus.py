@@ -215,15 +215,30 @@ def test_silence_has_no_median(folder, estimator):
 @pytest.mark.parametrize("existing", EVERYTHING.suffixes)
 def test_what_exists_is_kept_unless_told(recording, estimator, existing):
     Path("a" + existing).write_text("mine")
-    for options in (EVERYTHING, replace(EVERYTHING, skip_existing=True)):
+    plot = existing == ".png"  # figures take their time
+    for options in (EVERYTHING, replace(EVERYTHING, skip_existing=True, plot=plot)):
         with pytest.raises(ParameterError, match=rf"cannot write a{existing}: it exists already"):
             estimate_file(Job("a.wav", "a", options))
-    assert estimator == []  # nothing is done in vain
+        # nothing is done in vain, but to see whether it is what a killed process left
+        assert len(estimator) == (options.skip_existing and existing != ".f0.csv")
     assert sorted(os.listdir()) == sorted(["a.wav", "a" + existing])
     assert Path("a" + existing).read_text() == "mine"
-    anew = replace(EVERYTHING, overwrite=True, plot=existing == ".png")  # figures take their time
+    anew = replace(EVERYTHING, overwrite=True, plot=plot)
     estimate_file(Job("a.wav", "a", anew))
     assert Path("a" + existing).read_bytes() != b"mine"
+
+
+def test_what_was_killed_between_two_renames_is_finished(recording, estimator):
+    options = Options(formats=("npz", "json"), resynth=True, skip_existing=True)
+    job = Job("a.wav", "a", options)
+    estimate_file(job)
+    expected = {name: Path(name).read_bytes() for name in job.outputs}
+    for n_missing in range(1, len(job.outputs)):  # the CSV is the last to appear
+        for name in job.outputs[:n_missing]:
+            os.remove(name)
+        assert not estimate_file(job).skipped
+        assert {name: Path(name).read_bytes() for name in job.outputs} == expected
+        assert sorted(os.listdir()) == sorted(["a.wav", *job.outputs])
 
 
 def test_a_finished_file_is_skipped(recording, estimator):

@@ -226,3 +226,6 @@ def test_wrong_arguments_are_named(tone):
     tracks = so.HarmonicTracks([0.0], [100.0], [1.0], [[0.3]], [[0.0]], RATE, 4000)
     with pytest.raises(ParameterError, match=r"audio must have shape \(4000,\), got \(3999,\)"):
         landscape_of_tracks(target[:-1], tracks)
+    f0_alone = so.HarmonicTracks([0.0], [100.0], [1.0], None, None, RATE, 4000)
+    with pytest.raises(ParameterError, match="tracks must hold amplitudes, got none"):
+        landscape_of_tracks(target, f0_alone)

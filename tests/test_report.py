@@ -8,8 +8,10 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from click.testing import CliRunner
 
 from spectralot import HarmonicTracks, ParameterError
 from spectralot.cli import main
-from spectralot.report import report_page
+from spectralot.corpus import Summary
+from spectralot.report import report_file, report_page
 from spectralot.report.page import note_name
 
 RATE = 8000
@@ -481,6 +484,72 @@ def test_names_that_are_no_text(folder, estimator):
     assert "t?ke.wav" in Path(os.fsdecode(b"t\xffke.html")).read_text("utf-8")
 
 
+def test_where_the_work_is_done(folder, monkeypatch):
+    asked = []
+
+    def run_jobs(jobs, **options):
+        asked.append(options)
+        yield from ((job, Summary(job.outputs, False, 1.0, 100.0)) for job in jobs)
+
+    monkeypatch.setattr("spectralot.runners.run_jobs", run_jobs)
+    monkeypatch.setattr("spectralot.runners.n_cores", lambda: "cores")
+    for args in ((), ("-j", 3), ("-j", 0)):
+        assert run("a.wav", "b.wav", *args).exit_code == 0
+    assert [options["n_processes"] for options in asked] == [1, 3, "cores"]
+    assert all(options["work"] is report_file for options in asked)
+
+
+INTERRUPTED = f"""
+import sys, time
+from contextlib import contextmanager
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import stand_in
+from spectralot.report import job
+
+writing, report_page = job.writing, job.report_page
+
+@contextmanager
+def half_written(path, **options):
+    with writing(path, **options) as part:
+        part.write_text("half")
+        yield part
+
+def slow(audio, tracks, name):
+    if name == "slow.wav":
+        Path("mark").write_text("at work")
+        time.sleep(60)
+    return report_page(audio, tracks, name)
+
+job.writing, job.report_page = half_written, slow
+stand_in.install()  # in worker processes too, which import this file
+if __name__ == "__main__":
+    from spectralot.cli import main
+    main(["report", "a.wav", "slow.wav", "-o", "out", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("args", [[], ["-j", "2"]])
+def test_an_interrupt_is_one_line_and_leaves_no_half(folder, args):
+    wav("a.wav")
+    wav("slow.wav")
+    Path("main.py").write_text(INTERRUPTED)
+    command = [sys.executable, "main.py", *args]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # a session of its own: as from a keyboard, the signal reaches all of its processes
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+        for _ in range(600):
+            if Path("mark").exists() and Path("out/a.html").exists():
+                break
+            time.sleep(0.05)
+        time.sleep(0.2)  # until the line about a.wav has been read
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "interrupted: 1 of 2 files done\n")
+    assert out == f"a.wav -> out/a.html {FOUND}\n"
+    assert os.listdir("out") == ["a.html"]
+
+
 @pytest.mark.parametrize(
     ("args", "word"),
     [
@@ -492,6 +561,7 @@ def test_names_that_are_no_text(folder, estimator):
         (("-",), "standard input needs -o OUT.html"),
         (("a.wav", "a.wav", "-o", "out"), "would both write out/a.html"),
         (("a.wav", "--method", "guess"), "guess"),
+        (("a.wav", "-j", "-1"), "-1 is not in the range x>=0"),
     ],
 )
 def test_wrong_usage_is_refused(folder, estimator, args, word):

@@ -539,3 +539,5 @@ def test_backward_errors_name_argument_rule_and_value(d_audio, message):
     _, saved = sinusoidal_forward(amplitudes, amplitudes, n_samples=40, sample_rate=16000)
     with pytest.raises(ParameterError, match=message):
         sinusoidal_backward(d_audio, saved)
+    with pytest.raises(ParameterError, match="saved must be of harmonic_forward, got that of sin"):
+        harmonic_backward(np.ones(40), saved)

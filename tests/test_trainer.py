@@ -954,6 +954,7 @@ def test_a_model_comes_back_bitwise(folder, rng, encoder, frames):
     model = HarmonicModel(encoder, frames, 3)
     model.save("a.npz", quality=1.5)
     again = HarmonicModel.load("a.npz")
+    assert again.facts == {"quality": 1.5} and model.facts == {}
     assert again.settings == model.settings == {"encoder": encoder, "frames": frames}
     assert again.parameters.flat.dtype == np.float32 and bits(again) == bits(model)
     features = again.frames(rng.standard_normal(4096))
@@ -961,7 +962,7 @@ def test_a_model_comes_back_bitwise(folder, rng, encoder, frames):
         assert one.tobytes() == other.tobytes()
     with pytest.raises(ParameterError, match=r"^cannot write a.npz: it exists already"):
         model.save("a.npz")
-    again.save("b.npz", quality=1.5)
+    again.save("b.npz")  # with its facts
     assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes()
 
 

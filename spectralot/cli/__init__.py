@@ -8,6 +8,7 @@ import os
 import click
 
 from .. import __version__
+from .common import heed_sigterm, interrupted
 from .compare import compare
 from .convert import convert
 from .estimate import estimate
@@ -22,12 +23,22 @@ from .train import train
 from .warmup import warmup
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    def invoke(self, context):
+        """Run the command; where it has nothing to say about an interrupt, say that."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            interrupted("interrupted")
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="spectralot")
 def main():
     """Read f0 and harmonic amplitudes out of recordings; compare spectra by transport."""
     # threads that spin while they wait take the processor from others; read as Numba starts
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    heed_sigterm()
 
 
 for command in (

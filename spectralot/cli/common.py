@@ -1,8 +1,9 @@
 """What several commands share: refusals, messages, bars, figures, sounds to learn from."""
 
 import math
+import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -27,12 +28,44 @@ class Finite(click.FloatRange):
 
 def say(line, *, err=False):
     """Print a line, whatever bytes the names of files in it have."""
+    from ..checks import CONTROLS
+
+    text = line.rstrip("\n")
+    line = text.translate(CONTROLS) + line[len(text) :]
     click.echo(line.encode("utf-8", "replace").decode(), err=err)
+
+
+_signals = [signal.SIGINT]
+
+
+def heed_sigterm():
+    """Let SIGTERM do what Ctrl-C does, but for the exit status."""
+
+    def end(number, frame):
+        _signals.append(number)
+        handler = signal.getsignal(signal.SIGINT)  # training has its own; in scripts it is ignored
+        (handler if callable(handler) else signal.default_int_handler)(number, frame)
+
+    with suppress(ValueError):  # not the main thread: its owner decides
+        signal.signal(signal.SIGTERM, end)
+
+
+def interrupted(line):
+    """Say so, and leave with the status that shells give: 130 after Ctrl-C, 143 after SIGTERM."""
+    say(line, err=True)
+    sys.exit(128 + _signals[-1])
 
 
 def with_name(file, error):
     """The error's line, with the file's name if it does not say it."""
     return str(error) if file is None or str(file) in str(error) else f"{file}: {error}"
+
+
+def pitch_found(summary):
+    """Say what an estimate found in a file."""
+    if summary.median_hz is None:
+        return "nothing voiced"
+    return f"{100 * summary.voiced_share:.0f} % voiced, median {summary.median_hz:.1f} Hz"
 
 
 def _check_figure(context, option, path):
@@ -78,7 +111,7 @@ def one_line_on_failure(file=None):
     try:
         yield
     except (ParameterError, MemoryError) as error:
-        click.echo(with_name(file, error), err=True)
+        say(with_name(file, error), err=True)
         sys.exit(1)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import click
 
-from .common import Finite, Refused, progress_bar, say, with_name
+from .common import Finite, Refused, interrupted, pitch_found, progress_bar, say, with_name
 
 _NOT_FOR = {
     "signal": (),
@@ -115,7 +115,7 @@ def estimate(context, inputs, folder, n_processes, address, quiet, **wanted):
 
     Writes NAME.f0.csv (time, frequency, confidence) and what --format, --plot and --resynth name.
     A file that fails costs one line. Exit status: 0 all went well, 1 some FILE failed, 2 wrong
-    usage, 130 interrupted.
+    usage, 130 interrupted (SIGTERM: 143).
     """
     to_text = folder == "-" or (folder is None and "-" in inputs)
     options = _options(context, wanted, to_text)
@@ -141,11 +141,10 @@ def estimate(context, inputs, folder, n_processes, address, quiet, **wanted):
                 elif outcome.skipped:
                     n_skipped += 1
                 elif not quiet:
-                    say(f"{job.file} -> {', '.join(outcome.outputs)} ({_found(outcome)})")
+                    say(f"{job.file} -> {', '.join(outcome.outputs)} ({pitch_found(outcome)})")
                 show(n_done, "estimating")
     except KeyboardInterrupt:
-        say(f"interrupted: {n_done} of {len(jobs)} files done", err=True)
-        sys.exit(130)
+        interrupted(f"interrupted: {n_done} of {len(jobs)} files done")
     if n_skipped and not quiet:
         say(f"skipped: {n_skipped} of {len(jobs)} files, whose results exist")
     sys.exit(1 if n_failed else 0)
@@ -228,9 +227,3 @@ def _results(jobs, n_processes, address):
         except ParameterError as error:  # no cluster
             say(str(error), err=True)
             sys.exit(1)
-
-
-def _found(summary):
-    if summary.median_hz is None:
-        return "nothing voiced"
-    return f"{100 * summary.voiced_share:.0f} % voiced, median {summary.median_hz:.1f} Hz"

@@ -5,8 +5,7 @@ from contextlib import closing
 
 import click
 
-from .common import Refused, progress_bar, say, with_name
-from .estimate import _found
+from .common import Refused, interrupted, pitch_found, progress_bar, say, with_name
 
 
 @click.command()
@@ -28,16 +27,20 @@ from .estimate import _found
     "--tracks", metavar="TRACKS.npz", type=click.Path(exists=True, dir_okay=False),
     help="Show this estimate of the one FILE, made before.",
 )  # fmt: skip
+@click.option(
+    "-j", "--jobs", "n_processes", default=1, show_default=True, type=click.IntRange(0),
+    metavar="N", help="Pages made at once, each in a process; 0: as many as cores.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace pages that exist already.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
-def report(context, inputs, output, method, model_file, tracks, overwrite, quiet):
+def report(context, inputs, output, method, model_file, tracks, n_processes, overwrite, quiet):
     """Write a page about each FILE: pictures, sound, model, residual, numbers.
 
     FILE is a recording, a folder of them, a pattern in quotes, or - for standard input, as for
     spectralot estimate. NAME.html needs no network and nothing beside it. Up to 5 minutes are
     heard on it. A file that fails costs one line. Exit status: 0 all went well, 1 some FILE
-    failed, 2 wrong usage.
+    failed, 2 wrong usage, 130 interrupted.
     """
     given = context.get_parameter_source("method").name == "COMMANDLINE"
     if model_file is not None:
@@ -48,22 +51,25 @@ def report(context, inputs, output, method, model_file, tracks, overwrite, quiet
         raise Refused("--tracks excludes --method and --model")
 
     from ..report import Pages, report_file
-    from ..runners import run_jobs
+    from ..runners import n_cores, run_jobs
 
     settings = {} if model_file is None else {"model": model_file}
     options = Pages(method=method, settings=settings, tracks=tracks, overwrite=overwrite)
-    jobs, n_failed = _plan(inputs, output, options)
-    with (
-        closing(run_jobs(jobs, work=report_file)) as results,
-        progress_bar(len(jobs), quiet) as show,
-    ):
-        for n_done, (job, outcome) in enumerate(results, 1):
-            if isinstance(outcome, str):
-                n_failed += 1
-                say(with_name(job.file, outcome), err=True)
-            elif not quiet:
-                say(f"{job.file} -> {job.outputs[0]} ({_found(outcome)})")
-            show(n_done, "reporting")
+    jobs, n_failed, n_done = [], 0, 0
+    try:
+        jobs, n_failed = _plan(inputs, output, options)
+        results = run_jobs(jobs, n_processes=n_processes or n_cores(), work=report_file)
+        with closing(results), progress_bar(len(jobs), quiet) as show:
+            for job, outcome in results:
+                n_done += 1
+                if isinstance(outcome, str):
+                    n_failed += 1
+                    say(with_name(job.file, outcome), err=True)
+                elif not quiet:
+                    say(f"{job.file} -> {job.outputs[0]} ({pitch_found(outcome)})")
+                show(n_done, "reporting")
+    except KeyboardInterrupt:
+        interrupted(f"interrupted: {n_done} of {len(jobs)} files done")
     sys.exit(1 if n_failed else 0)
 
 

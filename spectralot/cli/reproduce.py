@@ -1,11 +1,10 @@
 """``spectralot reproduce``: the paper's table trained again, run by run."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from .common import Refused, one_line_on_failure, say
+from .common import Refused, interrupted, one_line_on_failure, say
 
 ROWS = (
     "LIN", "MSS", "SOT-2048", "SOT-512", "SOT-512-LogF", "SOT-NoCut", "SOT-2048-SS", "guided",
@@ -75,8 +74,7 @@ def reproduce(names, seeds, steps, n_sounds, encoder, results, page, figure, n_p
                     f"RPA {test['rpa']:.1f} %, RCA {test['rca']:.1f} %, {run['seconds']:.0f} s"
                 )
         except KeyboardInterrupt:
-            say("interrupted: run the same command again to go on", err=True)
-            sys.exit(130)
+            interrupted("interrupted: run the same command again to go on")
         runs = experiments.load_results(results)
         text = experiments.table(runs)
         say(text)

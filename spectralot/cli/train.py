@@ -9,6 +9,7 @@ from .common import (
     ChosenSounds,
     Finite,
     Refused,
+    interrupted,
     one_line_on_failure,
     progress_bar,
     say,
@@ -100,8 +101,7 @@ def train(inputs, folder, synthetic, n_sounds, snr_db, encoder, quiet, **wanted)
         say(f"{error}: try a lower --learning-rate in another RUN", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        say(f"interrupted {note.where}: run the same command again to go on", err=True)
-        sys.exit(130)
+        interrupted(f"interrupted {note.where}: run the same command again to go on")
     sys.exit(1 if chosen.failed else 0)
 
 

@@ -8,8 +8,10 @@ thread has scratch for a group of frames. A candidate belongs to one or two wind
 import math
 
 import numpy as np
-from numba import get_thread_id, njit, prange
+from numba import get_thread_id, prange
 from rocket_fft import c2r, r2c
+
+from . import njit
 
 ROWS_AXIS = np.array([1])
 LANES = 8

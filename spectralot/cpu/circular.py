@@ -6,7 +6,9 @@ ascending, within 0 and the period. Cut open at the right place, the circle is a
 
 import math
 
-from numba import njit, prange
+from numba import prange
+
+from . import njit
 
 SMALLEST = 1e-300  # a mass below has no finite reciprocal, or nearly so: silence
 CLOSE = 1e-15  # ties no farther apart differ by rounding only

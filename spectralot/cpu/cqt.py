@@ -10,8 +10,10 @@ Scratch for each thread: samples (threads,M), folds (threads,bins,R), spectra (t
 import math
 
 import numpy as np
-from numba import get_thread_id, njit, prange
+from numba import get_thread_id, prange
 from rocket_fft import c2c, c2r, r2c
+
+from . import njit
 
 ALONE, ROWS_AXIS = np.array([0]), np.array([1])
 

@@ -2,7 +2,7 @@
 
 import math
 
-from numba import njit
+from . import njit
 
 __all__ = ["fill_columns", "nested_energies"]
 

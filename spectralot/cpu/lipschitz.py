@@ -13,7 +13,9 @@ which takes four times as long as the rest.
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from . import njit
 
 ZERO, ONE, TWO = np.uint64(0), np.uint64(1), np.uint64(2)  # unsigned: no wrap-around to check
 SIZE, GAIN_A, GAIN_B = np.uint64(5), np.uint64(3), np.uint64(4)  # of a knot, see _put

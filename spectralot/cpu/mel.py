@@ -5,7 +5,9 @@ bin low[m].
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from . import njit
 
 
 @njit(parallel=True, cache=True, nogil=True)

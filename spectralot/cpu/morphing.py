@@ -1,6 +1,6 @@
 """Morphing: components of one frame put where they go (equations: docs/derivations/plans.md)."""
 
-from numba import njit
+from . import njit
 
 
 @njit(cache=True, nogil=True)

@@ -7,7 +7,9 @@ of parts, so that results do not depend on the number of threads.
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from . import njit
 
 
 @njit(parallel=True, cache=True, nogil=True)

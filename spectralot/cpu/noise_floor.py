@@ -5,7 +5,9 @@ come in the same order, and halving a range of integers ends after as many steps
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from . import njit
 
 
 @njit

@@ -4,7 +4,9 @@ Equations: docs/derivations/plans.md. Weights (R,n), not negative; positions (1 
 float64, ascending. One thread owns a row.
 """
 
-from numba import njit, prange
+from numba import prange
+
+from . import njit
 
 
 @njit

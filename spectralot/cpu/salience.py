@@ -7,7 +7,9 @@ column first[k] on, where candidates are low enough for bin k to lie among their
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from . import njit
 
 
 @njit

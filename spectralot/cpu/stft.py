@@ -9,8 +9,10 @@ thread has scratch for one group, frames (threads,G,n_fft) and spectra (threads,
 import math
 
 import numpy as np
-from numba import get_thread_id, njit, prange
+from numba import get_thread_id, prange
 from rocket_fft import c2r, r2c
+
+from . import njit
 
 ROWS_AXIS = np.array([1])
 

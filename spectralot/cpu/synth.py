@@ -8,7 +8,9 @@ fractional; `shift` is the frame position of sample 0. Sample n of a block that 
 
 import math
 
-from numba import njit, prange
+from numba import prange
+
+from . import njit
 
 TWO_PI = 2.0 * math.pi
 PI_2_HIGH = 1.5707963267341256  # pi/2 to 33 bits, so that quadrant * PI_2_HIGH is exact

@@ -9,7 +9,9 @@ row's own value.
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from . import njit
 
 ZERO, ONE = np.uint64(0), np.uint64(1)  # unsigned: Numba then checks no index for wrap-around
 SMALLEST = 1e-300  # a mass below has no finite reciprocal, or nearly so: silence

@@ -6,7 +6,9 @@ bins. values (R,): means over bins. d_magnitude: gradient of the sum over bins, 
 
 import math
 
-from numba import njit, prange
+from numba import prange
+
+from . import njit
 
 
 @njit

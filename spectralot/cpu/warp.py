@@ -9,8 +9,10 @@ periods `n_periods` (T,) under a Hann window, so that partials are orthogonal (e
 import math
 
 import numpy as np
-from numba import get_thread_id, njit, prange
+from numba import get_thread_id, prange
 from rocket_fft import r2c
+
+from . import njit
 
 AXIS = np.array([0])
 HALF = 12  # taps on either side of an interpolated sample

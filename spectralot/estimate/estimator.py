@@ -3,10 +3,17 @@
 Names: N samples, T frames, H harmonics.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
 import numpy as np
 
 from .. import checks
 from ..checks import ParameterError
+from ..hints import ArrayLike
+from ..tracks import HarmonicTracks
 from ._candidates import Candidates
 from ._result import tracks_of
 from ._stream import Stream
@@ -15,7 +22,6 @@ __all__ = ["HarmonicEstimator"]
 
 LOWEST_RATE = 14000.0  # to which the sound is decimated before f0 is looked for
 BLOCK = 1 << 19
-LOUDEST = 1e12  # its powers stay numbers in float32
 
 
 class HarmonicEstimator:
@@ -75,16 +81,16 @@ class HarmonicEstimator:
     def __init__(
         self,
         *,
-        step_ms=None,
-        hop_length=None,
-        fmin=20.0,
-        fmax=None,
-        n_harmonics="auto",
-        viterbi=True,
-        voicing_threshold=0.5,
-        silence_db=-60.0,
-        center=True,
-    ):
+        step_ms: float | None = None,
+        hop_length: float | None = None,
+        fmin: float = 20.0,
+        fmax: float | None = None,
+        n_harmonics: int | Literal["auto"] = "auto",
+        viterbi: bool = True,
+        voicing_threshold: float = 0.5,
+        silence_db: float = -60.0,
+        center: bool = True,
+    ) -> None:
         self.step_ms, self.hop_length = checks.step(step_ms, hop_length)
         self.fmin = checks.number("fmin", fmin, minimum=10)
         self.fmax = None if fmax is None else checks.number("fmax", fmax, above=0)
@@ -99,13 +105,13 @@ class HarmonicEstimator:
             "voicing_threshold", voicing_threshold, minimum=0, maximum=1
         )
         self.silence_db = checks.number("silence_db", silence_db)
-        self._candidates = {}
+        self._candidates: dict[float, tuple[int, Candidates]] = {}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         fields = {name: value for name, value in vars(self).items() if name[0] != "_"}
         return f"HarmonicEstimator({', '.join(f'{n}={v!r}' for n, v in fields.items())})"
 
-    def estimate(self, audio, sample_rate):
+    def estimate(self, audio: ArrayLike, sample_rate: float) -> HarmonicTracks:
         """Estimate f0, voicing and harmonics of one recording.
 
         Parameters
@@ -130,7 +136,7 @@ class HarmonicEstimator:
         blocks = (audio[start : start + BLOCK] for start in range(0, len(audio), BLOCK))
         return self.estimate_blocks(blocks, sample_rate)
 
-    def estimate_blocks(self, blocks, sample_rate):
+    def estimate_blocks(self, blocks: Iterable[ArrayLike], sample_rate: float) -> HarmonicTracks:
         """Estimate one recording that arrives in blocks, in memory that does not grow with it.
 
         Parameters
@@ -159,11 +165,7 @@ class HarmonicEstimator:
         stream = Stream(self, *self._prepared(sample_rate), sample_rate)
         for block in blocks:
             if len(block):
-                block = checks.float_array("audio", block, 1, dtype=np.float32)
-                loudest = np.abs(block).max()
-                if loudest > LOUDEST:
-                    raise ParameterError(f"audio must be within +-{LOUDEST:g}, got {loudest:g}")
-                stream.push(block)
+                stream.push(checks.level_array("audio", block, 1, dtype=np.float32))
         stream.finish()
         return stream
 

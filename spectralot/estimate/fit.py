@@ -14,6 +14,8 @@ Three descents with Adam on the exact gradients of synthesis, STFT and transport
 Names: B candidates, T frames, H harmonics.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.ndimage import convolve1d
 from scipy.signal import oaconvolve
@@ -22,6 +24,7 @@ from .. import checks
 from ..adam import Adam
 from ..audio import resample
 from ..checks import ParameterError
+from ..hints import ArrayLike
 from ..losses import LIN, SOT
 from ..stft import stft_magnitude_forward
 from ..synth import harmonic_backward, harmonic_forward
@@ -43,7 +46,14 @@ CHOICE_FRAMES = 6
 KEPT = 8  # candidates whose relatives are tried
 
 
-def fit_note(audio, sample_rate, *, fmin=40.0, fmax=None, progress=False):
+def fit_note(
+    audio: ArrayLike,
+    sample_rate: float,
+    *,
+    fmin: float = 40.0,
+    fmax: float | None = None,
+    progress: bool = False,
+) -> HarmonicTracks:
     """Find f0(t) and the harmonic amplitudes of one note by descending spectral losses.
 
     Parameters
@@ -91,7 +101,7 @@ def fit_note(audio, sample_rate, *, fmin=40.0, fmax=None, progress=False):
     >>> bool(abs(np.median(tracks.f0_hz) - 196.0) < 0.2)
     True
     """
-    audio = checks.float_array("audio", audio, 1, dtype=np.float64)
+    audio = checks.level_array("audio", audio, 1, dtype=np.float64)
     sample_rate = checks.number("sample_rate", sample_rate, above=0)
     rate = min(RATE, sample_rate)
     fmin = checks.number("fmin", fmin, above=0)

@@ -5,7 +5,10 @@ candidates, and the evidence of every order and octave by a Bayes factor. The nu
 equations of docs/derivations/harmonics.md.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.fft import next_fast_len, rfft
@@ -14,6 +17,7 @@ from scipy.linalg import cho_solve
 from .. import checks
 from ..checks import ParameterError
 from ..cpu.harmonics import nested_energies
+from ..hints import Array, ArrayLike
 from ._harmonic_model import (
     REACH,
     State,
@@ -78,29 +82,29 @@ class HarmonicFit:
 
     f0_hz: float
     f0_std_cents: float
-    amplitudes: np.ndarray
-    amplitudes_std: np.ndarray
-    phases: np.ndarray
+    amplitudes: Array
+    amplitudes_std: Array
+    phases: Array
     f0_slope_hz_s: float
     inharmonicity: float
     noise_rms: float
     snr_db: float
     n_harmonics: int
     cost: float
-    octave_costs: np.ndarray
+    octave_costs: Array
 
 
 def fit_harmonics(
-    frame,
-    sample_rate,
-    f0_hz=None,
+    frame: ArrayLike,
+    sample_rate: float,
+    f0_hz: float | None = None,
     *,
-    n_harmonics="auto",
-    slope=False,
-    inharmonicity=False,
-    fmin=25.0,
-    fmax=None,
-):
+    n_harmonics: int | Literal["auto"] = "auto",
+    slope: bool = False,
+    inharmonicity: bool = False,
+    fmin: float = 25.0,
+    fmax: float | None = None,
+) -> HarmonicFit:
     """Fit a harmonic tone in white noise to one frame by maximum likelihood.
 
     All samples weigh the same: the frame is not windowed, so that f0 can be as good as the

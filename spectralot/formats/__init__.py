@@ -3,9 +3,15 @@
 Each format is one function that reads and one that writes, imported on first use.
 """
 
+from __future__ import annotations
+
 import importlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:  # the command line asks for names of formats alone
+    from ..hints import Array, PathLike
+    from ..tracks import HarmonicTracks
 
 __all__ = ["FORMATS", "Format", "find_format", "read_pitch", "read_tracks", "write_tracks"]
 
@@ -28,7 +34,7 @@ class Format(NamedTuple):
     suffix: str
     reader: str
     writer: str
-    options: tuple
+    options: tuple[str, ...]
     what: str
 
 
@@ -68,7 +74,7 @@ FORMATS = {
 }  # fmt: skip
 
 
-def find_format(path, format=None):
+def find_format(path: PathLike, format: str | None = None) -> str:
     """Name the format of a file.
 
     Parameters
@@ -108,7 +114,9 @@ def find_format(path, format=None):
     return max(fit, key=lambda key: len(FORMATS[key].suffix))  # the first of equals
 
 
-def read_tracks(path, format=None, *, sample_rate=None):
+def read_tracks(
+    path: PathLike, format: str | None = None, *, sample_rate: float | None = None
+) -> HarmonicTracks:
     r"""Read tracks from a file of another program, or one's own.
 
     Parameters
@@ -164,7 +172,7 @@ def read_tracks(path, format=None, *, sample_rate=None):
     return found
 
 
-def read_pitch(path, format=None):
+def read_pitch(path: PathLike, format: str | None = None) -> tuple[Array, Array]:
     r"""Read f0 over time as it stands in a file, for `melody_scores` and mir_eval.
 
     Parameters
@@ -210,7 +218,14 @@ def read_pitch(path, format=None):
     return found.time_s, unvoiced_f0(found, "negative")
 
 
-def write_tracks(tracks, path, format=None, *, overwrite=False, **options):
+def write_tracks(
+    tracks: HarmonicTracks,
+    path: PathLike,
+    format: str | None = None,
+    *,
+    overwrite: bool = False,
+    **options: Any,
+) -> None:
     r"""Write tracks for another program.
 
     Parameters

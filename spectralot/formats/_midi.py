@@ -1,5 +1,6 @@
 """MIDI: a bent note for each stretch of steady pitch. mido knows the bytes."""
 
+import io
 from collections import defaultdict
 from itertools import pairwise
 
@@ -76,10 +77,14 @@ def read(path):
     """One note at a time, of any channels, read every 10 ms."""
     mido = _mido()
     try:
-        with open(path, "rb") as file:
-            messages = list(mido.MidiFile(file=file))  # of all tracks, in seconds
-    except (ValueError, EOFError, LookupError, TypeError) as error:
-        raise ParameterError(f"it is no MIDI file of one piece: {error or 'cut short'}") from None
+        with open(path, "rb") as file:  # a claimed length is no reason to make room for it
+            messages = list(mido.MidiFile(file=io.BytesIO(file.read())))  # in seconds
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # mido has errors of its own, and lets others pass
+        raise ParameterError(
+            f"it is no MIDI file of one piece: {str(error) or 'cut short'}"
+        ) from None
     notes, bends, end_s = _notes(messages)
     if not notes:
         raise ParameterError("it holds no notes")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..checks import ParameterError, number
+from ..files import refuse_device
 from ..metrics import _read_pitch
 from ..tracks import SURE, HarmonicTracks
 
@@ -40,9 +41,12 @@ class Points(NamedTuple):
 def reading(path):
     """Say in one line which file cannot be read, and why."""
     try:
+        refuse_device(path)
         yield
     except OSError as error:
         raise ParameterError(f"cannot read {path}: {error.strerror or error}") from None
+    except MemoryError:
+        raise ParameterError(f"cannot read {path}: not enough memory") from None
     except UnicodeDecodeError:
         raise ParameterError(f"cannot read {path}: it is no text") from None
     except ParameterError as error:

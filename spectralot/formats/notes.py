@@ -3,11 +3,16 @@
 Names: T frames, K levels of pitch.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..checks import number
+
+if TYPE_CHECKING:
+    from ..tracks import HarmonicTracks
 
 __all__ = ["Note", "segment_notes"]
 
@@ -35,7 +40,9 @@ class Note(NamedTuple):
     frames: slice
 
 
-def segment_notes(tracks, *, tolerance_cents=50.0, minimum_s=0.06):
+def segment_notes(
+    tracks: HarmonicTracks, *, tolerance_cents: float = 50.0, minimum_s: float = 0.06
+) -> list[Note]:
     """Cut f0 into notes.
 
     Parameters

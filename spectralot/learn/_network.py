@@ -5,16 +5,23 @@ of parameters are added to what is there, those of inputs are new arrays. On a d
 may have a leading axis of runs, each with as many of the rows.
 """
 
+from __future__ import annotations
+
 import math
+import os
+from collections.abc import ItemsView, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import scipy.linalg  # noqa: F401  (whose BLAS Numba calls; it must be there to be limited)
+from numpy.typing import DTypeLike
 from threadpoolctl import ThreadpoolController
 
 from .. import backend
+from ..hints import Array
 
 PARTS = 64  # of a sum over rows: a fixed number, so results do not depend on threads
 FEW_PARTS = 8  # where each has large scratch
@@ -33,7 +40,7 @@ class Parameters:
         float32 or float64.
     """
 
-    def __init__(self, shapes, dtype=np.float32):
+    def __init__(self, shapes: dict[str, tuple[int, ...]], dtype: DTypeLike = np.float32) -> None:
         self.shapes = dict(shapes)
         sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
         self.flat = np.zeros(sum(sizes), dtype)
@@ -45,23 +52,23 @@ class Parameters:
             for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
         }
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Array:
         return self._views[name]
 
-    def before(self, name):
+    def before(self, name: str) -> Array:
         """All that lies before this one in the vector, a view."""
         return self.flat[: self._starts[name]]
 
     @property
-    def runs(self):
+    def runs(self) -> tuple[()]:
         """Shape of the leading axis: none."""
         return ()
 
-    def items(self):
+    def items(self) -> ItemsView[str, Array]:
         """Pairs of name and array."""
         return self._views.items()
 
-    def like(self):
+    def like(self) -> Parameters:
         """Zeros of the same names, shapes and dtype."""
         return Parameters(self.shapes, self.flat.dtype)
 
@@ -77,7 +84,7 @@ class DeviceParameters:
         What lies before this name is one row for each run.
     """
 
-    def __init__(self, runs, joined=None):
+    def __init__(self, runs: Sequence[Parameters], joined: str | None = None) -> None:
         self.runs, self._host = (len(runs),), runs[0]
         before = runs[0].before(joined) if joined else runs[0].flat[:0]
         self._shapes, at = {"": before.shape} if before.size else {}, 0
@@ -101,21 +108,21 @@ class DeviceParameters:
             self._views[name] = flat[at : at + G * size].reshape(G, *shape)
             at += G * size
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         return self._views[name]
 
-    def before(self, name):
+    def before(self, name: str) -> Any:
         """All that lies before this one, (G,n); the name that was joined, no other."""
         return self._views[""]
 
-    def like(self):
+    def like(self) -> DeviceParameters:
         """Zeros of the same names and shapes."""
         other = object.__new__(DeviceParameters)
         other.runs, other._host, other._shapes = self.runs, self._host, self._shapes
         other._view(backend.zeros(self.flat.shape, self.flat.dtype, self.flat))
         return other
 
-    def fetched(self):
+    def fetched(self) -> list[Parameters]:
         """Parameters of each run, in memory."""
         (G,), flat = self.runs, backend.to_host(self.flat)
         blocks = np.split(flat, G * np.cumsum(self._sizes)[:-1])
@@ -127,6 +134,16 @@ class DeviceParameters:
 
 
 _lock = Lock()
+
+
+def _after_fork():
+    """Whoever held the lock has no thread in the new process, and would never let it go."""
+    global _lock
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @lru_cache

@@ -4,13 +4,20 @@ An encoder describes a network and has no state: parameters come in as an argume
 are added to another. Equations: docs/derivations/network.md.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .. import backend, checks
 from ..checks import ParameterError
+from ..hints import Array
 from . import _network as nn
 from ._heads import SLOPE, FactorHead, LinearHead, harmonic_bins, read
-from ._network import Parameters
+from ._network import DeviceParameters, Parameters
 
 __all__ = ["ENCODERS", "DenseEncoder", "Encoder", "PaperEncoder", "SharedEncoder"]
 
@@ -43,9 +50,22 @@ class Encoder:
         If an argument is out of range.
     """
 
-    _joined = None  # what lies before this name is worked on as one
+    _joined: str | None = None  # what lies before this name is worked on as one
 
-    def __init__(self, n_bins=285, n_harmonics=20, fmin=32.7, bins_per_octave=36, temperature=0.1):
+    _head: LinearHead | FactorHead
+    _trunk_shapes: dict[str, tuple[int, ...]]
+    _start_trunk: Callable[..., Any]
+    _trunk: Callable[..., Any]
+    _trunk_backward: Callable[..., Any]
+
+    def __init__(
+        self,
+        n_bins: int = 285,
+        n_harmonics: int = 20,
+        fmin: float = 32.7,
+        bins_per_octave: int = 36,
+        temperature: float = 0.1,
+    ) -> None:
         self.n_bins = checks.integer("n_bins", n_bins, 2)
         self.n_harmonics = checks.integer("n_harmonics", n_harmonics, 1)
         self.fmin = checks.number("fmin", fmin, above=0)
@@ -53,7 +73,7 @@ class Encoder:
         self.temperature = checks.number("temperature", temperature, above=0)
 
     @property
-    def shapes(self):
+    def shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the parameters.
 
         Returns
@@ -63,7 +83,7 @@ class Encoder:
         """
         return self._trunk_shapes | self._head.shapes
 
-    def init(self, seed, dtype=np.float32):
+    def init(self, seed: int | Sequence[int], dtype: DTypeLike = np.float32) -> Parameters:
         """Fresh parameters.
 
         Parameters
@@ -83,7 +103,7 @@ class Encoder:
         self._head.start(parameters, rng)
         return parameters
 
-    def to_device(self, runs):
+    def to_device(self, runs: Sequence[Parameters]) -> DeviceParameters:
         """Take parameters to a CUDA device, where they work on features that are there.
 
         Parameters
@@ -99,7 +119,9 @@ class Encoder:
         """
         return nn.DeviceParameters(list(runs), self._joined)
 
-    def forward(self, parameters, features, rng=None):
+    def forward(
+        self, parameters: Parameters | DeviceParameters, features: Array, rng: Any = None
+    ) -> tuple[Array, Array, tuple[Any, ...]]:
         """Encode frames.
 
         Parameters
@@ -132,7 +154,16 @@ class Encoder:
             amplitudes, head = self._head.forward(parameters, z, features, bins)
         return f0_hz, amplitudes, (trunk, p, bins, f0_hz, head)
 
-    def backward(self, parameters, gradient, d_f0_hz, d_amplitudes, saved, *, steering=1.0):
+    def backward(
+        self,
+        parameters: Parameters | DeviceParameters,
+        gradient: Parameters | DeviceParameters,
+        d_f0_hz: Array,
+        d_amplitudes: Array,
+        saved: tuple[Any, ...],
+        *,
+        steering: float = 1.0,
+    ) -> None:
         """Add the gradients of the parameters.
 
         Parameters
@@ -165,7 +196,7 @@ class Encoder:
             kernels.expected_position_backward(p, bins, self.temperature, d_bins, d_logits)
             self._trunk_backward(parameters, gradient, d_z, d_logits, trunk)
 
-    def read(self, features, f0_hz):
+    def read(self, features: Array, f0_hz: Array) -> Array:
         """Magnitudes at the harmonics of any f0; nothing of it is learned.
 
         Parameters
@@ -240,20 +271,20 @@ class SharedEncoder(Encoder):
     def __init__(
         self,
         *,
-        n_bins=285,
-        n_harmonics=20,
-        fmin=32.7,
-        bins_per_octave=36,
-        temperature=0.01,
-        channels=8,
-        layers=2,
-        out_channels=4,
-        power=0.5,
-        amplitudes="read",
-        hidden=64,
-        start=1.0,
-        tilt=0.0,
-    ):
+        n_bins: int = 285,
+        n_harmonics: int = 20,
+        fmin: float = 32.7,
+        bins_per_octave: int = 36,
+        temperature: float = 0.01,
+        channels: int = 8,
+        layers: int = 2,
+        out_channels: int = 4,
+        power: float = 0.5,
+        amplitudes: Literal["read", "level", "linear"] = "read",
+        hidden: int = 64,
+        start: float = 1.0,
+        tilt: float = 0.0,
+    ) -> None:
         super().__init__(n_bins, n_harmonics, fmin, bins_per_octave, temperature)
         self.power = checks.number("power", power, above=0)
         widths = [checks.integer("channels", channels, 1)]
@@ -323,13 +354,13 @@ class DenseEncoder(Encoder):
     def __init__(
         self,
         *,
-        n_bins=285,
-        n_harmonics=20,
-        fmin=32.7,
-        bins_per_octave=36,
-        temperature=0.1,
-        widths=(512, 256),
-    ):
+        n_bins: int = 285,
+        n_harmonics: int = 20,
+        fmin: float = 32.7,
+        bins_per_octave: int = 36,
+        temperature: float = 0.1,
+        widths: Sequence[int] = (512, 256),
+    ) -> None:
         super().__init__(n_bins, n_harmonics, fmin, bins_per_octave, temperature)
         self._widths = [n_bins, *_checked_widths(widths)]
         self._head = LinearHead(self._widths[-1], n_harmonics)
@@ -398,15 +429,15 @@ class PaperEncoder(Encoder):
     def __init__(
         self,
         *,
-        n_bins=285,
-        n_harmonics=20,
-        fmin=32.7,
-        bins_per_octave=36,
-        temperature=0.1,
-        channels=40,
-        widths=(30, 30, 10, 3),
-        dropout=0.2,
-    ):
+        n_bins: int = 285,
+        n_harmonics: int = 20,
+        fmin: float = 32.7,
+        bins_per_octave: int = 36,
+        temperature: float = 0.1,
+        channels: int = 40,
+        widths: Sequence[int] = (30, 30, 10, 3),
+        dropout: float = 0.2,
+    ) -> None:
         super().__init__(n_bins, n_harmonics, fmin, bins_per_octave, temperature)
         self._widths = [checks.integer("channels", channels, 1), *_checked_widths(widths)]
         self.dropout = checks.number("dropout", dropout, minimum=0)

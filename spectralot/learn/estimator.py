@@ -3,13 +3,18 @@
 Names: N samples, T frames, K bins, H harmonics.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from importlib.resources import files
+from typing import Any, Literal
 
 import numpy as np
 
 from .. import checks
 from .._version import __version__
 from ..audio import resample
+from ..hints import ArrayLike, PathLike
 from ..tracks import HarmonicTracks
 from ._heads import SPREAD
 from .frames import Frames
@@ -66,17 +71,18 @@ class ModelEstimator:
 
     def __init__(
         self,
-        model=None,
+        model: HarmonicModel | PathLike | None = None,
         *,
-        step_ms=None,
-        hop_length=None,
-        n_harmonics="auto",
-        voicing_threshold=0.5,
-        silence_db=-60.0,
-    ):
+        step_ms: float | None = None,
+        hop_length: float | None = None,
+        n_harmonics: int | Literal["auto"] = "auto",
+        voicing_threshold: float = 0.5,
+        silence_db: float = -60.0,
+    ) -> None:
         self.step_ms, self.hop_length = checks.step(step_ms, hop_length)
         if not isinstance(model, HarmonicModel):
-            model = HarmonicModel.load(files(__package__) / SHIPPED if model is None else model)
+            file: Any = files(__package__) / SHIPPED if model is None else model
+            model = HarmonicModel.load(file)
         self.model = model
         self.n_harmonics = model.encoder.n_harmonics
         if n_harmonics != "auto":
@@ -87,7 +93,7 @@ class ModelEstimator:
         )
         self.silence_db = checks.number("silence_db", silence_db)
 
-    def estimate(self, audio, sample_rate):
+    def estimate(self, audio: ArrayLike, sample_rate: float) -> HarmonicTracks:
         """Estimate f0, voicing and harmonics of one recording.
 
         Parameters
@@ -107,10 +113,10 @@ class ModelEstimator:
         ParameterError
             If the audio is empty or not finite.
         """
-        audio = checks.float_array("audio", audio, 1, dtype=np.float32)
+        audio = checks.level_array("audio", audio, 1, dtype=np.float32)
         sample_rate = checks.number("sample_rate", sample_rate, above=0)
         hop = self.hop_length
-        hop = sample_rate * self.step_ms / 1000 if hop is None else hop
+        hop = sample_rate * self.step_ms / 1000 if hop is None else hop  # type: ignore[operator]
         time_s = np.arange(1 + int(len(audio) / hop)) * hop / sample_rate
         transform = self.model.frames.transform
         step = max(1, round(hop * transform.sample_rate / sample_rate))
@@ -146,7 +152,7 @@ class ModelEstimator:
             ),
         )  # fmt: skip
 
-    def estimate_blocks(self, blocks, sample_rate):
+    def estimate_blocks(self, blocks: Iterable[ArrayLike], sample_rate: float) -> HarmonicTracks:
         """Estimate one recording that arrives in blocks; it is held as a whole.
 
         Parameters

@@ -3,17 +3,23 @@
 Names of experiments are the rows of the table (`spectralot.PRESETS`), "guided" and "guided-20dB".
 """
 
+from __future__ import annotations
+
 import json
 import os
 import statistics
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
-from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, Literal
 
 from .. import backend, checks
 from ..checks import ParameterError
 from ..files import writing
+from ..hints import PathLike
+from ..processes import pool, submit
 from .side_by_side import train_side_by_side
 from .sounds import paper_sounds
 from .trainer import TrainConfig, scores, train
@@ -36,7 +42,9 @@ PUBLISHED = {
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def experiment(name, encoder="shared"):
+def experiment(
+    name: str, encoder: Literal["shared", "paper", "dense"] = "shared"
+) -> tuple[TrainConfig, float | None]:
     """Configuration of an experiment and the SNR of its sounds.
 
     Parameters
@@ -77,7 +85,7 @@ def experiment(name, encoder="shared"):
     ), None  # fmt: skip
 
 
-def load_results(path):
+def load_results(path: PathLike) -> list[dict[str, Any]]:
     """Runs that were done.
 
     Parameters
@@ -107,17 +115,17 @@ def load_results(path):
 
 
 def reproduce(
-    names,
-    n_seeds,
-    results,
+    names: Sequence[str],
+    n_seeds: int,
+    results: PathLike,
     *,
-    encoder="shared",
-    steps=None,
-    n_sounds=4000,
-    n_processes=1,
-    scratch,
-    device="cpu",
-):
+    encoder: Literal["shared", "paper", "dense"] = "shared",
+    steps: int | None = None,
+    n_sounds: int = 4000,
+    n_processes: int = 1,
+    scratch: PathLike,
+    device: Literal["auto", "cpu", "cuda"] = "cpu",
+) -> Iterator[dict[str, Any]]:
     """Train what is missing, and add each run to the file of results as it ends.
 
     Parameters
@@ -152,7 +160,8 @@ def reproduce(
     ParameterError
         If an argument breaks its rule or the file cannot be read.
     KeyboardInterrupt
-        After an interrupt, when the run at hand has written its checkpoint.
+        After an interrupt, when the run at hand has written its checkpoint; runs in processes of
+        their own go on from the last one they wrote.
     """
     n_seeds, device = checks.integer("n_seeds", n_seeds, 1), backend.chosen(device)
     runs = load_results(results)
@@ -191,12 +200,13 @@ def _outcomes(jobs, n_processes, device):
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
-        with ProcessPoolExecutor(n_processes, get_context("spawn")) as pool:
-            try:
-                for future in as_completed([pool.submit(_run, *job) for job in jobs]):
-                    yield future.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+        with pool(n_processes, 1) as workers:
+            for future in as_completed([submit(workers, _run, *job) for job in jobs]):
+                yield future.result()
+    except BrokenProcessPool:
+        raise ParameterError(
+            "a process that trained has died: run the same command again to go on"
+        ) from None
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
@@ -239,7 +249,7 @@ def _told(name, config, n_sounds, result, test):
     }
 
 
-def table(runs):
+def table(runs: list[dict[str, Any]]) -> str:
     """Markdown table of runs, beside the published numbers.
 
     Parameters
@@ -257,7 +267,7 @@ def table(runs):
         "| loss | encoder | steps | seeds | LSD, dB² | RPA % | RCA % | minutes a run |",
         "|---|---|---:|---:|---|---|---|---:|",
     ]
-    groups = {}
+    groups: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
     for run in runs:
         groups.setdefault((run["row"], run["encoder"], run["steps"]), []).append(run)
     for (row, encoder, steps), members in groups.items():

@@ -1,8 +1,13 @@
 """What encoders see: frames of a constant-Q transform that reads a sine as its amplitude."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from .. import checks
+from ..hints import Array, ArrayLike
 from ..transforms import ConstantQ
 
 __all__ = ["Frames"]
@@ -44,14 +49,14 @@ class Frames:
     def __init__(
         self,
         *,
-        sample_rate=16000,
-        hop_length=256,
-        fmin=32.7,
-        n_bins=285,
-        bins_per_octave=36,
-        gamma=0.0,
-        calibrated=True,
-    ):
+        sample_rate: float = 16000,
+        hop_length: int = 256,
+        fmin: float = 32.7,
+        n_bins: int = 285,
+        bins_per_octave: int = 36,
+        gamma: float = 0.0,
+        calibrated: bool = True,
+    ) -> None:
         self.transform = ConstantQ(
             fmin=fmin,
             n_bins=n_bins,
@@ -63,7 +68,7 @@ class Frames:
         self.calibrated = bool(checks.one_of("calibrated", calibrated, (True, False)))
 
     @property
-    def grid(self):
+    def grid(self) -> dict[str, Any]:
         """Where frames stand, as `spectralot.harmonic_forward` takes it.
 
         Returns
@@ -74,7 +79,7 @@ class Frames:
         transform = self.transform
         return {"sample_rate": transform.sample_rate, "hop_length": transform.hop_length}
 
-    def __call__(self, audio, n_frames=None):
+    def __call__(self, audio: ArrayLike, n_frames: int | None = None) -> Array:
         """Frames of one or several sounds.
 
         Parameters
@@ -93,7 +98,7 @@ class Frames:
         ParameterError
             If the audio is empty or not finite.
         """
-        audio = checks.float_array("audio", audio, (1, 2), dtype=np.float32)
+        audio = checks.level_array("audio", audio, (1, 2), dtype=np.float32)
         magnitude = self.transform.forward(audio)[0][..., :n_frames, :]
         if self.calibrated:
             gains = 2 / np.sqrt(self.transform.window_lengths)

@@ -1,12 +1,17 @@
 """A trained network with all that is needed to use it, and its file."""
 
+from __future__ import annotations
+
 import json
 import zipfile
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..checks import ParameterError
-from ..files import writing
+from ..files import check_archive, refuse_device, writing
+from ..hints import Array, PathLike
 from ._network import Parameters
 from .encoder import ENCODERS
 from .frames import Frames
@@ -29,6 +34,11 @@ class HarmonicModel:
     parameters : Parameters or int
         Trained ones, or the seed of fresh ones.
 
+    Attributes
+    ----------
+    facts : dict
+        What its file says beside: how it was trained, how good it is. Empty if it has no file.
+
     Raises
     ------
     ParameterError
@@ -44,8 +54,11 @@ class HarmonicModel:
     ((11,), (11, 8))
     """
 
-    def __init__(self, encoder, frames, parameters=0):
+    def __init__(
+        self, encoder: dict[str, Any], frames: dict[str, Any], parameters: Parameters | int = 0
+    ) -> None:
         self.settings = {"encoder": dict(encoder), "frames": dict(frames)}
+        self.facts: dict[str, Any] = {}
         self.frames = Frames(**frames)
         options = dict(encoder)
         kind = options.pop("kind", "shared")
@@ -57,9 +70,9 @@ class HarmonicModel:
         )
         if not isinstance(parameters, Parameters):
             parameters = self.encoder.init(parameters)
-        self.parameters = parameters
+        self.parameters: Parameters = parameters
 
-    def encode(self, features):
+    def encode(self, features: Array) -> tuple[Array, Array]:
         """Turn frames that were computed before into f0 and amplitudes.
 
         Parameters
@@ -76,9 +89,10 @@ class HarmonicModel:
             self.encoder.forward(self.parameters, features[start : start + _ROWS])[:2]
             for start in range(0, len(features), _ROWS)
         ]
-        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+        f0_hz, amplitudes = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return f0_hz, amplitudes
 
-    def save(self, path, *, overwrite=False, **facts):
+    def save(self, path: PathLike, *, overwrite: bool = False, **facts: Any) -> None:
         """Write everything to one .npz file.
 
         Parameters
@@ -88,19 +102,21 @@ class HarmonicModel:
         overwrite : bool
             Replace what is there.
         **facts
-            Kept beside: how it was trained, how good it is.
+            Kept beside, with ``self.facts``: how it was trained, how good it is.
 
         Raises
         ------
         ParameterError
             If the file exists or cannot be written.
         """
+        facts = self.facts | facts
         settings = json.dumps(self.settings | {"format": FORMAT, "facts": facts}, sort_keys=True)
+        arrays: dict = dict(self.parameters.items())
         with writing(path, overwrite=overwrite) as part, open(part, "wb") as file:
-            np.savez_compressed(file, settings=np.array(settings), **dict(self.parameters.items()))
+            np.savez_compressed(file, settings=np.array(settings), **arrays)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: PathLike) -> HarmonicModel:
         """Read what `save` wrote.
 
         Parameters
@@ -111,7 +127,7 @@ class HarmonicModel:
         Returns
         -------
         HarmonicModel
-            With its parameters in float32.
+            With its parameters in float32, and its facts.
 
         Raises
         ------
@@ -127,6 +143,7 @@ class HarmonicModel:
             if settings["format"] != FORMAT:
                 raise ParameterError(f"format must be {FORMAT}, got {settings['format']!r}")
             model = cls(settings["encoder"], settings["frames"])
+            model.facts = dict(settings.get("facts", {}))
         except ParameterError as error:
             raise ParameterError(f"cannot read {path}: {error}") from None
         except (
@@ -149,7 +166,7 @@ class HarmonicModel:
         return model
 
 
-def read_arrays(path, what):
+def read_arrays(path: PathLike, what: str) -> dict[str, NDArray[Any]]:
     """Read an .npz file; nothing in it is executed.
 
     Parameters
@@ -170,10 +187,12 @@ def read_arrays(path, what):
         If it cannot be read, or is damaged; the one-line message names the file.
     """
     try:
+        refuse_device(path)
         with open(path, "rb") as file:
             if not zipfile.is_zipfile(file):
                 raise ValueError
             with np.load(file, allow_pickle=False) as archive:
+                check_archive(archive.zip)
                 return {name: np.asarray(archive[name]) for name in archive.files}
     except OSError as error:
         reason = error.strerror or "it is damaged"

@@ -3,10 +3,18 @@
 Equations and the reasons: docs/derivations/learning.md.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import backend, checks
+from ..hints import Array
 from ..losses import MSS, PRESETS, SOT, WeightedSum, preset
+from ..losses.combine import Loss
 from ..synth import harmonic_backward, harmonic_forward
 from ..transforms import PitchSalience
 
@@ -42,11 +50,11 @@ class Joint:
 
     steering = 0.0
 
-    def __init__(self, loss, grid, clip=1.0):
+    def __init__(self, loss: Loss, grid: dict[str, Any], clip: float = 1.0) -> None:
         self._loss, self._grid, self._clip = loss, grid, clip
 
     @property
-    def loss(self):
+    def loss(self) -> Loss:
         """The loss that was given.
 
         Returns
@@ -55,7 +63,9 @@ class Joint:
         """
         return self._loss
 
-    def __call__(self, step, n_steps, audio, f0_hz, amplitudes):
+    def __call__(
+        self, step: int, n_steps: int, audio: Array, f0_hz: Array, amplitudes: Array
+    ) -> tuple[float, Array, Array]:
         """Value and gradients of one batch.
 
         Parameters
@@ -82,7 +92,9 @@ class Joint:
             d_f0 = np.clip(pull / limit, -1, 1) / (f0_hz * f0_hz.size)
         return value, d_f0, d_amplitudes
 
-    def moved(self, audio, f0_hz, read):
+    def moved(
+        self, audio: Array, f0_hz: Array, read: Callable[[Array], Array]
+    ) -> tuple[Array, NDArray[np.bool_]]:
         """Move f0 by a small whole ratio, to the highest at which the loss is about at its least.
 
         Parameters
@@ -158,21 +170,23 @@ class Guided:
 
     def __init__(
         self,
-        grid,
-        amplitudes_from=0.2,
-        refine_from=0.5,
-        refine_weight=0.01,
-        refine_limit=0.3,
-        continuity=0.5,
-        floor=0.03,
-    ):
+        grid: dict[str, Any],
+        amplitudes_from: float = 0.2,
+        refine_from: float = 0.5,
+        refine_weight: float = 0.01,
+        refine_limit: float = 0.3,
+        continuity: float = 0.5,
+        floor: float = 0.03,
+    ) -> None:
         self._grid, self._spectrum = grid, MSS(floor=floor)
         self._pitch = _pitch(grid["sample_rate"])
         self._amplitudes_from, self._refine_from = amplitudes_from, refine_from
         self._refine_weight, self._refine_limit = refine_weight, refine_limit
         self._continuity = continuity
 
-    def __call__(self, step, n_steps, audio, f0_hz, amplitudes):
+    def __call__(
+        self, step: int, n_steps: int, audio: Array, f0_hz: Array, amplitudes: Array
+    ) -> tuple[float, Array, Array]:
         """Value and gradients of one batch, as of `Joint`."""
         H = amplitudes.shape[-1]
         guide = (GUIDE_LEVEL / np.arange(1, H + 1)).astype(amplitudes.dtype)
@@ -221,7 +235,9 @@ def _render(grid, n_samples, f0_hz, amplitudes):
     return harmonic_forward(f0_hz, amplitudes, n_samples=n_samples, **grid)
 
 
-def objective(name, grid, *, refine=True, clip=1.0):
+def objective(
+    name: str, grid: dict[str, Any], *, refine: bool = True, clip: float = 1.0
+) -> Guided | Joint:
     """The objective of this name.
 
     Parameters

@@ -5,9 +5,13 @@ Names: G runs, B sounds in a batch, T frames. The arithmetic is that of `spectra
 float32.
 """
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -18,17 +22,24 @@ from ..stft import stft_magnitude_forward
 from ..synth import harmonic_backward, harmonic_forward
 from .model import HarmonicModel
 from .objective import objective
-from .trainer import NEAR, QUORUM, Result, _epoch_order, _f0_scores
+from .sounds import Sounds
+from .trainer import NEAR, QUORUM, Result, TrainConfig, _epoch_order, _f0_scores
 
 __all__ = ["train_side_by_side"]
 
 PIECE = 100  # sounds of each run that are worked on at once outside of steps
-LSD = dict(n_fft=1024, hop_length=256)  # as `spectralot.metrics.log_spectral_distance`
+LSD: dict = dict(n_fft=1024, hop_length=256)  # as `spectralot.metrics.log_spectral_distance`
 FLOOR = 10 ** (-50 / 20)
 BETAS, EPS = (0.9, 0.999), 1e-8  # of Adam, as in `train`
 
 
-def train_side_by_side(configs, training, validation, *, progress=None):
+def train_side_by_side(
+    configs: Sequence[TrainConfig],
+    training: Sounds,
+    validation: Sounds,
+    *,
+    progress: Callable[[int, list[dict[str, float]]], object] | None = None,
+) -> list[Result]:
     """Learn f0 and amplitudes from sounds alone, several times at once, on a CUDA device.
 
     Parameters
@@ -73,7 +84,9 @@ class SideBySide:
         As for `train_side_by_side`.
     """
 
-    def __init__(self, configs, training, validation):
+    def __init__(
+        self, configs: Sequence[TrainConfig], training: Sounds, validation: Sounds
+    ) -> None:
         self.configs, (config, *_) = _checked(configs, training, validation), configs
         models = [HarmonicModel(c.encoder, c.frames, c.seed) for c in configs]
         self.model, self.encoder = models[0], models[0].encoder
@@ -95,7 +108,8 @@ class SideBySide:
         shape = len(configs), len(training), self.n_frames
         self.targets = backend.to_device(np.full(shape, np.nan))
         self.step, self.started = 0, time.monotonic()
-        self.logs, self.best = [[] for _ in configs], [None] * len(configs)
+        self.logs: list[list[dict[str, float]]] = [[] for _ in configs]
+        self.best: list[Any] = [None] * len(configs)
         self._replay = self.arrays.Replay(self._step)
 
     def _tables(self, training):
@@ -128,7 +142,7 @@ class SideBySide:
 
     # a step
 
-    def advance(self, n_steps):
+    def advance(self, n_steps: int) -> None:
         """Train on.
 
         Parameters
@@ -234,7 +248,7 @@ class SideBySide:
         targets[few] = np.nan
         self.targets.copy_to_device(targets)
 
-    def scores(self, sounds):
+    def scores(self, sounds: Sounds) -> list[dict[str, float]]:
         """What `spectralot.learn.scores` says of each run, but for sounds with noise.
 
         Parameters
@@ -247,9 +261,9 @@ class SideBySide:
         list of dict
         """
         G, T, lsd, found = len(self.configs), self.n_frames, [], []
-        taken = self._taken(sounds)
+        sound, features = self._taken(sounds)
         for numbers, order in self._pieces(len(sounds)):
-            audio, _, f0, amplitudes = self._encoded(*taken, numbers, order)
+            audio, _, f0, amplitudes = self._encoded(sound, features, numbers, order)
             rendered, _ = harmonic_forward(
                 f0, amplitudes, n_samples=audio.shape[1], **self.model.frames.grid
             )
@@ -264,7 +278,7 @@ class SideBySide:
         lsd, found = np.concatenate(lsd, axis=1).mean(axis=1), np.concatenate(found, axis=1)
         return [{"lsd": float(lsd[g])} | _f0_scores(sounds, found[g]) for g in range(G)]
 
-    def validate(self):
+    def validate(self) -> list[dict[str, float]]:
         """Add a row to each log; keep the parameters of those that are at their best.
 
         Returns
@@ -286,7 +300,7 @@ class SideBySide:
                 self.best[g] = fetched[g]
         return [log[-1] for log in self.logs]
 
-    def results(self):
+    def results(self) -> list[Result]:
         """What became of each run, with its best parameters.
 
         Returns

@@ -1,13 +1,19 @@
 """Sounds to learn from: synthetic ones of known f0, or slices of recordings of unknown."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import checks
 from ..audio import read_blocks, resample
 from ..checks import ParameterError
+from ..hints import Array, PathLike
 from ..synth import harmonic_forward
 
 __all__ = ["Sounds", "paper_sounds", "recorded_sounds", "varied_sounds"]
@@ -32,19 +38,19 @@ class Sounds:
         Number of the recording that each was cut from.
     """
 
-    audio: np.ndarray
-    f0_hz: np.ndarray | None = None
-    clean: np.ndarray | None = None
-    recording: np.ndarray | None = None
+    audio: Array
+    f0_hz: Array | None = None
+    clean: Array | None = None
+    recording: NDArray[np.integer] | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.audio)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: slice | NDArray[Any]) -> Sounds:
         arrays = (self.audio, self.f0_hz, self.clean, self.recording)
-        return Sounds(*(None if array is None else array[index] for array in arrays))
+        return Sounds(*(a if a is None else a[index] for a in arrays))  # type: ignore[arg-type]
 
-    def split(self, seed=0):
+    def split(self, seed: int = 0) -> tuple[Sounds, ...]:
         """Training, validation and test part: 70, 20 and 10 %, disjoint, chosen at random.
 
         Slices of one recording are much alike. Of ten recordings or more none is in two parts,
@@ -74,7 +80,9 @@ class Sounds:
         return tuple(self[np.sort(part)] for part in np.split(order, ends))
 
 
-def paper_sounds(n_sounds=4000, seed=0, *, snr_db=None, n_frames=16):
+def paper_sounds(
+    n_sounds: int = 4000, seed: int = 0, *, snr_db: float | None = None, n_frames: int = 16
+) -> Sounds:
     """The paper's synthetic sounds: 4096 samples at 16 kHz, up to eight harmonics of constant f0.
 
     f0 is uniform in 40..1950 Hz; the first 1..8 harmonics sound, amplitudes uniform in 0.4..1;
@@ -132,7 +140,14 @@ def _noise(rng, audio, snr_db):
     return rng.standard_normal(audio.shape) * rms * 10 ** (-np.asarray(snr_db) / 20)
 
 
-def varied_sounds(n_sounds=8000, seed=0, *, n_samples=4096, sample_rate=16000, n_frames=16):
+def varied_sounds(
+    n_sounds: int = 8000,
+    seed: int = 0,
+    *,
+    n_samples: int = 4096,
+    sample_rate: float = 16000,
+    n_frames: int = 16,
+) -> Sounds:
     """Synthetic sounds as various as recordings are.
 
     f0 is uniform in pitch from 40 to 2000 Hz, one half of the sounds with vibrato or a glide;
@@ -219,7 +234,13 @@ def _coloured(rng, audio, snr_db, slope):
     return noise * (rms[0] / rms[1]) * 10 ** (-snr_db / 20)
 
 
-def recorded_sounds(files, *, n_samples=4096, sample_rate=16000, silence_db=-40.0):
+def recorded_sounds(
+    files: Sequence[PathLike],
+    *,
+    n_samples: int = 4096,
+    sample_rate: float = 16000,
+    silence_db: float = -40.0,
+) -> Sounds:
     """Slices of recordings, without those that are silent.
 
     Parameters

@@ -3,14 +3,18 @@
 A run is a folder: checkpoint.npz, log.csv and, when it is done, model.npz.
 """
 
+from __future__ import annotations
+
 import csv
 import json
 import signal
 import time
 import zlib
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +22,12 @@ from .. import checks
 from ..adam import Adam
 from ..checks import ParameterError
 from ..files import writing
+from ..hints import PathLike
 from ..metrics import log_spectral_distance
 from ..synth import harmonic_forward
 from .model import HarmonicModel, read_arrays
 from .objective import OBJECTIVES, objective
+from .sounds import Sounds
 
 __all__ = ["Result", "TrainConfig", "scores", "train"]
 
@@ -85,8 +91,8 @@ class TrainConfig:
     refine: bool = True
     clip: float = 1.0
     moves: int = 0
-    encoder: dict = field(default_factory=lambda: {"kind": "shared"})
-    frames: dict = field(default_factory=dict)
+    encoder: dict[str, Any] = field(default_factory=lambda: {"kind": "shared"})
+    frames: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     steps: int = 1000
     batch_size: int = 32
@@ -98,7 +104,7 @@ class TrainConfig:
     validate_every: int = 100
     patience: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check every value."""
         checks.one_of("objective", self.objective, OBJECTIVES)
         checks.one_of("refine", self.refine, (True, False))
@@ -121,7 +127,7 @@ class TrainConfig:
                 f"got {self.gradient_limit:g}"
             )
 
-    def rate(self, step):
+    def rate(self, step: int) -> float:
         """Learning rate of a step.
 
         Parameters
@@ -157,12 +163,20 @@ class Result:
     """
 
     model: HarmonicModel
-    log: list
+    log: list[dict[str, float]]
     step: int
     finished: bool
 
 
-def train(config, training, validation, *, folder=None, resume=True, progress=None):
+def train(
+    config: TrainConfig,
+    training: Sounds,
+    validation: Sounds,
+    *,
+    folder: PathLike | None = None,
+    resume: bool = True,
+    progress: Callable[[int, dict[str, float] | None], object] | None = None,
+) -> Result:
     """Learn f0 and amplitudes from sounds alone.
 
     Parameters
@@ -403,6 +417,8 @@ class _Run:
                 if array is not None:
                     checks.same_shape(name, state[name], array.shape)
                     array[:] = state[name]
+                    if not np.isfinite(array).all():
+                        raise ValueError
             if len(state["targets"]):
                 shape = len(self.audio), self.n_frames
                 checks.same_shape("targets", state["targets"], shape)
@@ -411,9 +427,16 @@ class _Run:
             self.log, self.seconds = known, float(state["seconds"])
             self.total, self.n_total = float(state["total"]), int(state["n_total"])
             self.length = float(state["length"])
+            if not (
+                0 <= self.step <= self.config.steps
+                and self.adam.n_steps >= 0
+                and np.isfinite([self.seconds, self.total, self.n_total, self.length]).all()
+                and np.isfinite([row["lsd"] for row in known]).all()
+            ):
+                raise ValueError
         except ParameterError as error:
             raise ParameterError(f"cannot go on from {path}: {error}") from None
-        except (KeyError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError):
             raise ParameterError(f"cannot read {path}: it is no checkpoint, or damaged") from None
 
 
@@ -436,7 +459,7 @@ def _identity(config, *parts):
     return json.dumps(asdict(config) | {"format": FORMAT, "sounds": sounds}, sort_keys=True)
 
 
-def scores(model, sounds, *, batch_size=100):
+def scores(model: HarmonicModel, sounds: Sounds, *, batch_size: int = 100) -> dict[str, float]:
     """How well a model does.
 
     Parameters

@@ -9,7 +9,7 @@ Names: B batch, N samples, T frames, K bins.
 """
 
 from .base import Prepared
-from .combine import PRESETS, WeightedSum, preset
+from .combine import PRESETS, Loss, WeightedSum, preset
 from .family import FAMILY, named_loss
 from .lines import LineSOT
 from .pointwise import LogCosh, SmoothMSS, SpectralConvergence
@@ -26,6 +26,7 @@ __all__ = [
     "SOT",
     "LineSOT",
     "LogCosh",
+    "Loss",
     "Prepared",
     "SmoothMSS",
     "SpectralConvergence",

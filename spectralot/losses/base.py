@@ -1,13 +1,18 @@
 """What all spectral losses share: targets prepared once, values by batch, item or frame."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .. import backend, checks
 from ..checks import ParameterError
+from ..hints import Array, ArrayLike
 from ..stft import stft_magnitude_forward
 
 __all__ = ["Prepared", "SpectralLoss"]
@@ -17,9 +22,13 @@ __all__ = ["Prepared", "SpectralLoss"]
 class Prepared:
     """What a loss keeps of a target: the audio's shape, its spectra, and for which loss."""
 
-    shape: tuple
-    spectra: tuple
+    shape: tuple[int, ...]
+    spectra: tuple[Any, ...]
     loss: str
+
+
+# a target, or what the loss that is called has prepared of it
+Target: TypeAlias = ArrayLike | Prepared | dict[str, Any]
 
 
 def _described(value):
@@ -46,10 +55,12 @@ class SpectralLoss:
         subclass has its own ``_spectrum``.
     """
 
-    def __init__(self, resolutions):
+    _compare: Callable[..., Any]
+
+    def __init__(self, resolutions: list[Any]) -> None:
         self._resolutions = resolutions
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self._resolutions))})"
 
     @cached_property
@@ -62,7 +73,7 @@ class SpectralLoss:
         """What is kept of the target at one resolution."""
         return stft_magnitude_forward(target, **resolution)[0]
 
-    def prepare(self, target):
+    def prepare(self, target: ArrayLike) -> Prepared:
         """Compute what depends on the target alone.
 
         Parameters
@@ -75,11 +86,11 @@ class SpectralLoss:
         Prepared
             Accepted by every method in place of the target.
         """
-        target = checks.float_array("target", target, (1, 2))
+        target = checks.level_array("target", target, (1, 2))
         spectra = tuple(self._spectrum(target, r) for r in self._resolutions)
         return Prepared(target.shape, spectra, self._settings)
 
-    def __call__(self, target, estimate):
+    def __call__(self, target: Target, estimate: ArrayLike) -> tuple[float, Array]:
         """Value and gradient.
 
         Parameters
@@ -106,7 +117,7 @@ class SpectralLoss:
         values, d_estimate = self._per_item(target, estimate)
         return float(np.mean(backend.to_host(values))), d_estimate
 
-    def per_item(self, target, estimate):
+    def per_item(self, target: Target, estimate: ArrayLike) -> tuple[Array, Array]:
         """Value of each item of a batch, and each item's own gradient.
 
         Parameters
@@ -139,7 +150,7 @@ class SpectralLoss:
             values = backend.add_means(values, frames)
         return values, d_estimate
 
-    def per_frame(self, target, estimate):
+    def per_frame(self, target: Target, estimate: ArrayLike) -> Array:
         """Values of the frames, not averaged.
 
         Parameters
@@ -170,7 +181,7 @@ class SpectralLoss:
 
     def _pair(self, target, estimate):
         """The target prepared, the estimate checked."""
-        estimate = checks.float_array("estimate", estimate, (1, 2))
+        estimate = checks.level_array("estimate", estimate, (1, 2))
         if not isinstance(target, Prepared):
             target = self.prepare(target)
         if target.loss != self._settings:

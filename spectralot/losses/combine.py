@@ -1,16 +1,22 @@
 """Weighted sums of losses, and the rows of the paper's table as presets."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .. import backend, checks
 from ..checks import ParameterError
+from ..hints import Array, ArrayLike
 from ..transforms import PitchSalience
+from .base import SpectralLoss, Target
 from .transport import SOT
 from .vertical import LIN, MSS, SIZES
 
-__all__ = ["PRESETS", "WeightedSum", "preset"]
+__all__ = ["PRESETS", "Loss", "WeightedSum", "preset"]
 
 PRESETS = (
     "LIN",
@@ -46,7 +52,7 @@ class WeightedSum:
     {'sot': 0.0, 'lin': 0.0}
     """
 
-    def __init__(self, terms):
+    def __init__(self, terms: Mapping[str, tuple[float, Loss]]) -> None:
         _check_terms(terms)
         self._losses = {name: loss for name, (_, loss) in terms.items()}
         self._weights = {
@@ -55,7 +61,7 @@ class WeightedSum:
         }
 
     @property
-    def weights(self):
+    def weights(self) -> Mapping[str, float]:
         """Weight of each term.
 
         Returns
@@ -66,7 +72,12 @@ class WeightedSum:
         return MappingProxyType(self._weights)
 
     @classmethod
-    def matched(cls, terms, target, estimate=None):
+    def matched(
+        cls,
+        terms: Mapping[str, tuple[float, Loss]],
+        target: ArrayLike,
+        estimate: ArrayLike | None = None,
+    ) -> WeightedSum:
         """Weighted sum in which each term's value on a reference error is its share.
 
         Values of different losses have nothing in common: a weight that suits one level, sample
@@ -118,7 +129,7 @@ class WeightedSum:
         1.2
         """
         _check_terms(terms)
-        target = checks.float_array("target", target, (1, 2))
+        target = checks.level_array("target", target, (1, 2))
         if estimate is None:
             estimate = _semitone_lower(target)
         weighted = {}
@@ -133,7 +144,7 @@ class WeightedSum:
             weighted[name] = (weight, loss)
         return cls(weighted)
 
-    def prepare(self, target):
+    def prepare(self, target: ArrayLike) -> dict[str, Any]:
         """Compute what depends on the target alone.
 
         Parameters
@@ -148,7 +159,7 @@ class WeightedSum:
         """
         return {name: loss.prepare(target) for name, loss in self._losses.items()}
 
-    def __call__(self, target, estimate):
+    def __call__(self, target: Target, estimate: ArrayLike) -> tuple[float, Array]:
         """Weighted value and gradient, as of one loss.
 
         Parameters
@@ -165,7 +176,7 @@ class WeightedSum:
         """
         return self._sum(target, estimate, lambda loss: loss)
 
-    def per_item(self, target, estimate):
+    def per_item(self, target: Target, estimate: ArrayLike) -> tuple[Array, Array]:
         """Weighted value of each item of a batch, and each item's own gradient.
 
         Parameters
@@ -208,7 +219,7 @@ class WeightedSum:
             d_estimate = backend.add(d_estimate, d_term, self._weights[name])
         return value, d_estimate
 
-    def terms(self, target, estimate):
+    def terms(self, target: Target, estimate: ArrayLike) -> dict[str, float]:
         """Value of each term, before its weight.
 
         Parameters
@@ -224,6 +235,9 @@ class WeightedSum:
         """
         target = self._ready(target)
         return {name: loss(target[name], estimate)[0] for name, loss in self._losses.items()}
+
+
+Loss: TypeAlias = SpectralLoss | WeightedSum
 
 
 def _semitone_lower(target):
@@ -250,7 +264,7 @@ def _check_terms(terms):
             )
 
 
-def preset(name, sample_rate=16000):
+def preset(name: str, sample_rate: float = 16000) -> Loss:
     """Loss of one row of table 1 of arXiv:2312.14507, or "SOT-Pitch", the one to begin with.
 
     "SOT-Pitch" is the distance of pitch in octaves, `SOT` of `PitchSalience`, plus 0.05 times

@@ -1,8 +1,13 @@
 """One of every kind by name: what the command line and the landscape study choose from."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 from .. import checks
 from ..transforms import ConstantQ, Mel, PitchSalience
-from .combine import PRESETS, WeightedSum, preset
+from .combine import PRESETS, Loss, WeightedSum, preset
 from .pointwise import LogCosh, SmoothMSS, SpectralConvergence
 from .transport import SOT
 from .vertical import LIN, LOG, MSS, SIZES
@@ -10,7 +15,7 @@ from .vertical import LIN, LOG, MSS, SIZES
 __all__ = ["FAMILY", "named_loss"]
 
 # on whole frames, unlike the presets of the paper
-WHOLE = {
+WHOLE: dict[str, Callable[..., Loss]] = {
     "LIN-whole": lambda **o: LIN(SIZES, **o),
     "LIN-A": lambda **o: LIN(SIZES, weighting="A", **o),
     "LOG-whole": lambda **o: LOG(SIZES, **o),
@@ -25,7 +30,7 @@ WHOLE = {
     "SOT-linear-balanced": lambda **o: SOT(2048, mass="balanced", **o),
 }
 # also balanced, p = 1, on an axis in cents, if nothing else is said
-CENTS = {
+CENTS: dict[str, dict[str, Any]] = {
     "SOT-Hz": dict(frequency_axis="hz"),
     "SOT-mel": dict(frequency_axis="mel"),
     "SOT-ERB": dict(frequency_axis="erb"),
@@ -43,7 +48,7 @@ CENTS = {
     "SOT-time": dict(transform=256, hop_length=64, along="time"),
 }
 # the same of other transforms
-TRANSFORMS = {
+TRANSFORMS: dict[str, Callable[[float], Any]] = {
     "SOT-mel-bands": lambda rate: Mel(
         128, 2048, hop_length=256, padding="none", power=2, sample_rate=rate
     ),
@@ -53,7 +58,7 @@ TRANSFORMS = {
 FAMILY = (*PRESETS[:-1], *WHOLE, *CENTS, *TRANSFORMS, PRESETS[-1])
 
 
-def named_loss(name, sample_rate=16000):
+def named_loss(name: str, sample_rate: float = 16000) -> Loss:
     """Loss of the family by name: the presets, and one of every other kind with plain settings.
 
     Parameters
@@ -85,8 +90,8 @@ def named_loss(name, sample_rate=16000):
     165
     """
     checks.one_of("name", name, FAMILY)
-    whole = dict(padding="none", sample_rate=sample_rate)
-    plain = dict(frequency_axis="cents", p=1, mass="balanced")
+    whole: dict = dict(padding="none", sample_rate=sample_rate)
+    plain: dict = dict(frequency_axis="cents", p=1, mass="balanced")
     if name in WHOLE:
         return WHOLE[name](**whole)
     if name in CENTS:

@@ -3,11 +3,16 @@
 Names: B batch, n and m lines of the two sides, H harmonics. Derivation: docs/derivations/lines.md.
 """
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
 
 from .. import checks
-from ..axes import axis_derivative, axis_positions
+from ..axes import HIGHEST, axis_derivative, axis_positions
 from ..checks import ParameterError
+from ..hints import Array, ArrayLike
 from ..transport import wasserstein_1d_backward, wasserstein_1d_forward
 
 __all__ = ["LineSOT"]
@@ -69,9 +74,17 @@ class LineSOT:
     440.0
     """
 
-    def __init__(self, *, frequency_axis="cents", p=1, mass="balanced", share=None, reach=None):
+    def __init__(
+        self,
+        *,
+        frequency_axis: Literal["cents", "log", "hz", "mel", "erb"] = "cents",
+        p: float = 1,
+        mass: Literal["balanced", "partial", "unbalanced"] = "balanced",
+        share: float | None = None,
+        reach: float | None = None,
+    ) -> None:
         self._axis = checks.one_of("frequency_axis", frequency_axis, AXES)
-        self._transport = dict(
+        self._transport: dict = dict(
             p=checks.number("p", p, minimum=1),
             mass=checks.one_of("mass", mass, MASSES),
             share=share,
@@ -79,7 +92,13 @@ class LineSOT:
         )
         wasserstein_1d_forward([1.0], [1.0], u_positions=[0.0], **self._transport)  # its own rules
 
-    def __call__(self, target_hz, target_powers, estimate_hz, estimate_powers):
+    def __call__(
+        self,
+        target_hz: ArrayLike,
+        target_powers: ArrayLike,
+        estimate_hz: ArrayLike,
+        estimate_powers: ArrayLike,
+    ) -> tuple[float, Array, Array]:
         """Value and gradients.
 
         Parameters
@@ -106,7 +125,15 @@ class LineSOT:
         estimate = _checked("estimate_hz", estimate_hz, "estimate_powers", estimate_powers)
         return self._compare(target, estimate, "estimate_hz")
 
-    def harmonic(self, target_hz, target_powers, f0_hz, powers, *, inharmonicity=0.0):
+    def harmonic(
+        self,
+        target_hz: ArrayLike,
+        target_powers: ArrayLike,
+        f0_hz: ArrayLike,
+        powers: ArrayLike,
+        *,
+        inharmonicity: ArrayLike = 0.0,
+    ) -> tuple[float, Array, Array]:
         """Value and gradients for harmonics of one f0: partial h at ``h * f0_hz``.
 
         Parameters
@@ -135,7 +162,7 @@ class LineSOT:
         ParameterError
             If an argument breaks its rule, or shapes do not fit.
         """
-        f0_hz = checks.float_array("f0_hz", f0_hz, (0, 1))
+        f0_hz = checks.level_array("f0_hz", f0_hz, (0, 1), largest=HIGHEST)
         powers = checks.float_array("powers", powers, f0_hz.ndim + 1)
         bend = checks.float_array("inharmonicity", inharmonicity, (0, 1), dtype=np.float64)
         for name, array, good, rule in (
@@ -174,7 +201,9 @@ class LineSOT:
         )  # fmt: skip
         d_values = np.full(values.shape, 1 / values.size)
         _, d_powers, _, d_y = wasserstein_1d_backward(d_values, saved)
-        d_powers = np.where(powers > 0, d_powers, 0).astype(powers.dtype)
+        largest = np.finfo(powers.dtype).max
+        d_powers = np.where(powers > 0, np.clip(d_powers, -largest, largest), 0)
+        d_powers = d_powers.astype(powers.dtype)
         return float(values.mean()), (d_y * dy_dhz).astype(hz.dtype), d_powers
 
     def _positions(self, hz, powers):
@@ -184,7 +213,7 @@ class LineSOT:
 
 
 def _checked(hz_name, hz, powers_name, powers):
-    hz = checks.float_array(hz_name, hz, (1, 2))
+    hz = checks.level_array(hz_name, hz, (1, 2), largest=HIGHEST)
     powers = checks.float_array(powers_name, powers, (1, 2))
     checks.same_shape(powers_name, powers, hz.shape)
     if (powers < 0).any():

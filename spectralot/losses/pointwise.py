@@ -1,9 +1,15 @@
 """Losses that compare magnitudes bin by bin, other than by absolute differences."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 
 from .. import checks
 from ..cpu import vertical as cpu
+from ..hints import Padding, Window
 from ..stft import stft_magnitude_backward, stft_magnitude_forward
 from .vertical import _Vertical
 
@@ -62,15 +68,15 @@ class SmoothMSS(_Vertical):
 
     def __init__(
         self,
-        n_fft=PRIMES,
+        n_fft: int | Sequence[int] = PRIMES,
         *,
-        hop_length=None,
-        window="flattop",
-        padding="end",
-        gain=1.0,
-        weighting=None,
-        sample_rate=16000,
-    ):
+        hop_length: int | None = None,
+        window: Window = "flattop",
+        padding: Padding = "end",
+        gain: float = 1.0,
+        weighting: Literal["A"] | None = None,
+        sample_rate: float = 16000,
+    ) -> None:
         gain = checks.number("gain", gain, above=0)
         super().__init__(
             n_fft, hop_length, window, padding, weighting, sample_rate, overlap=2, gain=gain
@@ -124,14 +130,14 @@ class LogCosh(_Vertical):
 
     def __init__(
         self,
-        n_fft,
+        n_fft: int | Sequence[int],
         *,
-        hop_length=None,
-        window="hann",
-        padding="end",
-        weighting=None,
-        sample_rate=16000,
-    ):
+        hop_length: int | None = None,
+        window: Window = "hann",
+        padding: Padding = "end",
+        weighting: Literal["A"] | None = None,
+        sample_rate: float = 16000,
+    ) -> None:
         super().__init__(n_fft, hop_length, window, padding, weighting, sample_rate)
 
     def _kernel(self, *arrays):
@@ -190,14 +196,14 @@ class SpectralConvergence(_Vertical):
 
     def __init__(
         self,
-        n_fft,
+        n_fft: int | Sequence[int],
         *,
-        hop_length=None,
-        window="hann",
-        padding="end",
-        weighting=None,
-        sample_rate=16000,
-    ):
+        hop_length: int | None = None,
+        window: Window = "hann",
+        padding: Padding = "end",
+        weighting: Literal["A"] | None = None,
+        sample_rate: float = 16000,
+    ) -> None:
         super().__init__(n_fft, hop_length, window, padding, weighting, sample_rate)
 
     def _compare(self, spectrum, estimate, stft, d_estimate):

@@ -1,18 +1,27 @@
 """Spectral optimal transport between recordings."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
 import numpy as np
 
 from .. import backend, checks
 from ..axes import a_weighting_db, axis_positions
 from ..checks import ParameterError
 from ..circular import chroma_positions, circular_wasserstein_1d_forward
+from ..hints import ArrayLike, Padding, Window
 from ..noise_floor import _subtract, _subtract_backward
-from ..transforms import STFT
+from ..transforms import STFT, PitchSalience
+from ..transforms.base import Transform
 from ..transport import MASSES, _mass, wasserstein_1d_forward
 from .base import SpectralLoss
 
 __all__ = ["SOT"]
 
+# what spectra are made by; an int is the length of the frames of an STFT
+Resolution: TypeAlias = int | Transform | PitchSalience
 DIRECTIONS = ("frequency", "time")
 
 
@@ -95,24 +104,24 @@ class SOT(SpectralLoss):
 
     def __init__(
         self,
-        transform,
+        transform: Resolution | Sequence[Resolution],
         *,
-        hop_length=None,
-        window=None,
-        padding=None,
-        power=None,
-        frequency_axis="linear",
-        along="frequency",
-        p=2,
-        mass="cutoff",
-        share=None,
-        reach=None,
-        mass_floor=None,
-        noise_floor=0.0,
-        level_weight=0.0,
-        weighting=None,
-        sample_rate=16000,
-    ):
+        hop_length: int | None = None,
+        window: Window | None = None,
+        padding: Padding | None = None,
+        power: Literal[1, 2] | None = None,
+        frequency_axis: str | ArrayLike = "linear",
+        along: Literal["frequency", "time"] = "frequency",
+        p: float = 2,
+        mass: Literal["cutoff", "balanced", "partial", "unbalanced"] = "cutoff",
+        share: float | None = None,
+        reach: float | None = None,
+        mass_floor: float | None = None,
+        noise_floor: float = 0.0,
+        level_weight: float = 0.0,
+        weighting: Literal["A"] | None = None,
+        sample_rate: float = 16000,
+    ) -> None:
         stft = dict(hop_length=hop_length, window=window, padding=padding, power=power)
         several = transform if isinstance(transform, (list, tuple)) else (transform,)
         super().__init__([_transform(t, stft, sample_rate) for t in several])

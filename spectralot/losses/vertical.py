@@ -1,11 +1,17 @@
 """Losses that compare magnitudes bin by bin."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 
 from .. import backend, checks
 from ..axes import a_weighting_db
 from ..checks import ParameterError
 from ..cpu import vertical as cpu
+from ..hints import Padding, Window
 from ..stft import (
     _chunk,
     _offset,
@@ -157,14 +163,14 @@ class LIN(_Absolute):
 
     def __init__(
         self,
-        n_fft=SIZES,
+        n_fft: int | Sequence[int] = SIZES,
         *,
-        hop_length=None,
-        window="hann",
-        padding="end",
-        weighting=None,
-        sample_rate=16000,
-    ):
+        hop_length: int | None = None,
+        window: Window = "hann",
+        padding: Padding = "end",
+        weighting: Literal["A"] | None = None,
+        sample_rate: float = 16000,
+    ) -> None:
         super().__init__(
             n_fft, hop_length, window, padding, weighting, sample_rate,
             linear=1.0, log=0.0, floor=1e-5,
@@ -215,15 +221,15 @@ class LOG(_Absolute):
 
     def __init__(
         self,
-        n_fft=SIZES,
+        n_fft: int | Sequence[int] = SIZES,
         *,
-        hop_length=None,
-        window="hann",
-        padding="end",
-        floor=1e-5,
-        weighting=None,
-        sample_rate=16000,
-    ):
+        hop_length: int | None = None,
+        window: Window = "hann",
+        padding: Padding = "end",
+        floor: float = 1e-5,
+        weighting: Literal["A"] | None = None,
+        sample_rate: float = 16000,
+    ) -> None:
         super().__init__(
             n_fft, hop_length, window, padding, weighting, sample_rate,
             linear=0.0, log=1.0, floor=floor,
@@ -270,15 +276,15 @@ class MSS(_Absolute):
 
     def __init__(
         self,
-        n_fft=SIZES,
+        n_fft: int | Sequence[int] = SIZES,
         *,
-        hop_length=None,
-        window="hann",
-        padding="end",
-        floor=1e-5,
-        weighting=None,
-        sample_rate=16000,
-    ):
+        hop_length: int | None = None,
+        window: Window = "hann",
+        padding: Padding = "end",
+        floor: float = 1e-5,
+        weighting: Literal["A"] | None = None,
+        sample_rate: float = 16000,
+    ) -> None:
         super().__init__(
             n_fft, hop_length, window, padding, weighting, sample_rate,
             linear=1.0, log=1.0, floor=floor,

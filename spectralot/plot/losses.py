@@ -3,17 +3,25 @@
 Names: C offsets of f0, K bins.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 import numpy as np
-from matplotlib.collections import LineCollection
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..checks import ParameterError, float_array, number, same_shape
+from ..hints import ArrayLike
 from ..landscape import slope_accuracy
 from ..plan import transport_plan
+from ..tracks import HarmonicTracks
 from .style import BLUE, CURVES, DASHES, GREEN, GREY, VERMILLION
 
 
-def plot_loss_history(ax, tracks):
+def plot_loss_history(ax: Axes, tracks: HarmonicTracks) -> list[Line2D]:
     """Draw the loss by iteration of each stage, one stage after the other.
 
     Parameters
@@ -67,7 +75,9 @@ def plot_loss_history(ax, tracks):
     return lines
 
 
-def plot_landscape(ax, cents, curves):
+def plot_landscape(
+    ax: Axes, cents: ArrayLike, curves: Mapping[str, tuple[ArrayLike, ArrayLike]]
+) -> tuple[list[Line2D], list[PathCollection]]:
     """Draw a landscape: each loss over the offset of f0, and where its slope leads.
 
     Parameters
@@ -112,7 +122,7 @@ def plot_landscape(ax, cents, curves):
         towards = slopes * cents > 0
         share = 100 * slope_accuracy(cents, slopes)
         label = f"{name}: {share:.0f} %"
-        style = dict(color=color, ls=DASHES[row // 8 % 4], lw=1.6, label=label)
+        style: dict = dict(color=color, ls=DASHES[row // 8 % 4], lw=1.6, label=label)
         lines += ax.plot(cents, values / max(values.max(), 1e-300), **style)
         shown = (np.arange(len(cents)) % every == every // 2) & (cents != 0)
         for marker, side in ((">", slopes < 0), ("<", slopes > 0)):
@@ -140,7 +150,15 @@ def plot_landscape(ax, cents, curves):
     return lines, arrows
 
 
-def plot_transport(ax, frequencies_hz, u_power, v_power, *, labels=("A", "B"), range_db=60.0):
+def plot_transport(
+    ax: Axes,
+    frequencies_hz: ArrayLike,
+    u_power: ArrayLike,
+    v_power: ArrayLike,
+    *,
+    labels: tuple[str, str] = ("A", "B"),
+    range_db: float = 60.0,
+) -> tuple[list[Line2D], LineCollection]:
     """Draw two power spectra, one above the other, and between them who goes where.
 
     Parameters
@@ -196,7 +214,7 @@ def plot_transport(ax, frequencies_hz, u_power, v_power, *, labels=("A", "B"), r
     ends = frequencies_hz[np.stack([plan.source[seen], plan.target[seen]], axis=1)]
     edge, heights = 0.25, np.array([0.25, -0.25])
     lines = LineCollection(
-        np.stack([ends, np.broadcast_to(heights, ends.shape)], axis=-1),
+        list(np.stack([ends, np.broadcast_to(heights, ends.shape)], axis=-1)),
         colors="black", linewidths=0.8, alpha=np.sqrt(plan.mass[seen] / plan.mass.max()),
     )  # fmt: skip
     ax.add_collection(lines, autolim=False)

@@ -3,19 +3,34 @@
 Names: T frames, H harmonics, N samples.
 """
 
+from __future__ import annotations
+
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ..checks import ParameterError, float_array, integer, number, same_shape
+from ..hints import ArrayLike
 from ..stft import stft_magnitude_forward
-from ..tracks import SURE
+from ..tracks import SURE, HarmonicTracks
 from .style import BLUE, DASHES, GREEN, GREY, PALETTE, VERMILLION
 
 _COLUMNS = 2000  # of a spectrogram at most: an hour is looked at now and then, not throughout
 
 
-def plot_spectrogram(ax, audio, sample_rate, tracks=None, *, n_partials=12, range_db=70.0):
+def plot_spectrogram(
+    ax: Axes,
+    audio: ArrayLike,
+    sample_rate: float,
+    tracks: HarmonicTracks | None = None,
+    *,
+    n_partials: int = 12,
+    range_db: float = 70.0,
+) -> tuple[AxesImage, list[Line2D]]:
     """Draw the magnitude spectrogram, with f0 and partials over it.
 
     Parameters
@@ -92,7 +107,7 @@ def plot_spectrogram(ax, audio, sample_rate, tracks=None, *, n_partials=12, rang
         # where minutes are a finger wide, lines would paint over all there is to see
         alpha = min(1.0, max(0.2, 6000 / len(voiced_khz)))
         for h in range(1, n_drawn + 1):
-            style = dict(color=VERMILLION, lw=0.9, label="partials" if h == 2 else None)
+            style: dict = dict(color=VERMILLION, lw=0.9, label="partials" if h == 2 else None)
             if h == 1:
                 style = dict(color=BLUE, lw=2, label="f0")
             lines += ax.plot(tracks.time_s, h * voiced_khz, alpha=alpha, **style)
@@ -104,7 +119,9 @@ def plot_spectrogram(ax, audio, sample_rate, tracks=None, *, n_partials=12, rang
     return image, lines
 
 
-def plot_amplitudes(ax, tracks, *, n_harmonics=8, range_db=70.0):
+def plot_amplitudes(
+    ax: Axes, tracks: HarmonicTracks, *, n_harmonics: int = 8, range_db: float = 70.0
+) -> list[Line2D]:
     """Draw the amplitude of each harmonic over time, in dB.
 
     Parameters
@@ -146,7 +163,7 @@ def plot_amplitudes(ax, tracks, *, n_harmonics=8, range_db=70.0):
     level_db = 20 * np.log10(np.where(heard > 0, np.maximum(heard, 1e-10), np.nan))
     lines = []
     for h in range(n_harmonics):
-        style = dict(color=PALETTE[h % 8], ls=DASHES[h // 8 % 4])
+        style: dict = dict(color=PALETTE[h % 8], ls=DASHES[h // 8 % 4])
         lines += ax.plot(tracks.time_s, level_db[:, h], lw=1.4, label=str(h + 1), **style)
     top = (np.nanmax(level_db) if heard.any() else 0.0) + 0.05 * range_db
     ax.set(
@@ -158,7 +175,7 @@ def plot_amplitudes(ax, tracks, *, n_harmonics=8, range_db=70.0):
     return lines
 
 
-def plot_f0(ax, tracks):
+def plot_f0(ax: Axes, tracks: HarmonicTracks) -> tuple[list[Line2D], PolyCollection | None]:
     """Draw f0 over time on a logarithmic axis, with its error where that is known.
 
     Parameters
@@ -187,7 +204,7 @@ def plot_f0(ax, tracks):
     f0_hz, voiced = tracks.f0_hz.astype(np.float64), tracks.voiced
     shown = f0_hz[voiced] if voiced.any() else f0_hz
     low, high = shown.min(), shown.max()
-    dot = dict(marker="o", markeredgewidth=0)  # a single frame would be no line
+    dot: dict = dict(marker="o", markeredgewidth=0)  # a single frame would be no line
     lines = [
         *ax.plot(
             tracks.time_s, np.where(voiced, f0_hz, np.nan), color=BLUE, lw=1.8, ms=2.0,
@@ -222,7 +239,7 @@ def plot_f0(ax, tracks):
     return lines, band
 
 
-def plot_confidence(ax, tracks):
+def plot_confidence(ax: Axes, tracks: HarmonicTracks) -> tuple[Line2D, Line2D]:
     """Draw the confidence over time, filled where the frames are voiced.
 
     Parameters
@@ -265,7 +282,7 @@ def plot_confidence(ax, tracks):
     return line, threshold
 
 
-def plot_octaves(ax, tracks):
+def plot_octaves(ax: Axes, tracks: HarmonicTracks) -> list[Line2D]:
     """Draw how clearly f0 wins over f0 / 2, 2 f0 and 3 f0 in the voiced frames.
 
     Parameters
@@ -319,7 +336,9 @@ def plot_octaves(ax, tracks):
     return lines
 
 
-def figure_of_tracks(audio, tracks, *, title=None):
+def figure_of_tracks(
+    audio: ArrayLike, tracks: HarmonicTracks, *, title: str | None = None
+) -> Figure:
     """Draw a sound and all that was found in it: spectrogram, f0, amplitudes, confidence.
 
     Parameters

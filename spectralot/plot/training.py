@@ -1,9 +1,19 @@
 """How trainings went: accuracy over steps, one line for each seed and score."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
 from .style import CURVES
 
 
-def plot_convergence(ax, runs, scores=("rca", "rpa")):
+def plot_convergence(
+    ax: Axes, runs: list[dict[str, Any]], scores: Sequence[str] = ("rca", "rpa")
+) -> list[Line2D]:
     """Draw scores over the steps of several runs, a colour for each score.
 
     Parameters

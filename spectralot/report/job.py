@@ -1,21 +1,23 @@
 """From a recording to its page on disk: what a job of `spectralot report` is."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .. import corpus
 from ..audio import read_blocks
 from ..checks import ParameterError
-from ..corpus import Summary
+from ..corpus import Job, Options, Summary, estimate_blocks
 from ..files import writing
 from ..tracks import HarmonicTracks
 from .page import report_page
 
 
 @dataclass(frozen=True)
-class Pages(corpus.Options):
+class Pages(Options):
     """What is wanted of every file: its page, in place of all that `Options` name.
 
     Attributes
@@ -35,7 +37,7 @@ class Pages(corpus.Options):
     tracks: str | None = None
 
     @property
-    def suffixes(self):
+    def suffixes(self) -> tuple[str, ...]:
         """What the name of the result ends in.
 
         Returns
@@ -46,7 +48,7 @@ class Pages(corpus.Options):
         return (".html",)
 
 
-def report_file(job):
+def report_file(job: Job) -> Summary:
     """Read one recording, estimate or load its tracks, and write its page.
 
     Parameters
@@ -74,18 +76,19 @@ def report_file(job):
     spectralot.checks.ParameterError: cannot read gone.wav: No such file or directory
     """
     blocks, (path,) = read_blocks(job.file), job.outputs
+    options: Any = job.options
     folder = os.path.dirname(path)
     try:
         os.makedirs(folder or ".", exist_ok=True)
     except OSError as error:
         raise ParameterError(f"cannot make the folder {folder}: {error.strerror}") from None
     with writing(path, overwrite=job.options.overwrite) as part:
-        if job.options.tracks is None:
-            tracks, audio = corpus._estimate(blocks, job.options)
+        if options.tracks is None:
+            tracks, audio = estimate_blocks(blocks, options)
         else:
-            tracks, audio = _loaded(job.options.tracks, blocks)
+            tracks, audio = _loaded(options.tracks, blocks)
         name = "standard input" if job.file == "-" else os.path.basename(job.file)
-        page = report_page(audio, tracks, name)
+        page = report_page(audio, tracks, name)  # type: ignore[arg-type]
         # whatever bytes the file's name has
         part.write_text(page, encoding="utf-8", errors="replace", newline="\n")
     voiced_hz = tracks.f0_hz[tracks.voiced]

@@ -3,6 +3,8 @@
 Names: T frames, N samples, H harmonics.
 """
 
+from __future__ import annotations
+
 import base64
 import gzip
 import hashlib
@@ -20,6 +22,8 @@ import numpy as np
 
 from .._version import __version__
 from ..checks import float_array, same_shape
+from ..hints import ArrayLike
+from ..tracks import HarmonicTracks
 from . import _pictures as pictures
 from ._sounds import FORMATS, LONGEST_S, encoded
 from ._svg import minus
@@ -30,7 +34,7 @@ _OCTAVES = {"f0 / 2": 0, "2 f0": 2, "3 f0": 3}  # columns of octave_costs; f0 is
 _PACKAGES = ("numpy", "numba", "scipy", "soundfile")
 
 
-def report_page(audio, tracks, name):
+def report_page(audio: ArrayLike, tracks: HarmonicTracks, name: str) -> str:
     """Show one recording and what was found in it, as an HTML page that fetches nothing.
 
     Parameters
@@ -62,7 +66,7 @@ def report_page(audio, tracks, name):
     """
     audio = float_array("audio", audio, 1)
     same_shape("audio", audio, (tracks.n_samples,))
-    notes = []
+    notes: list[str] = []
     sounds = _sounds(audio, tracks, notes)
     residual = sounds.get("residual")
     shown = pictures.spectrogram(audio, tracks) + pictures.fundamental(tracks)
@@ -174,7 +178,7 @@ def _facts(tracks, audio, residual):
     return "".join(f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in facts.items())
 
 
-def note_name(f0_hz):
+def note_name(f0_hz: float) -> str:
     """Name the nearest note of equal temperament at A4 = 440 Hz.
 
     Parameters

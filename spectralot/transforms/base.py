@@ -1,10 +1,15 @@
 """What all transforms share."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from inspect import signature
+from typing import Any, NoReturn
 
 import numpy as np
 
 from .. import checks
+from ..hints import Array, ArrayLike, Padding
 from ..stft import frame_count, frame_times
 
 __all__ = ["Transform"]
@@ -17,18 +22,27 @@ class Transform:
     ``_backward(d_magnitude, saved)`` and ``_frame_length``, in samples.
     """
 
+    frequencies_hz: Array
+    sample_rate: float
+    hop_length: int
+    padding: Padding
+    power: int
+    _frame_length: int
+    _forward: Callable[..., Any]
+    _backward: Callable[..., Any]
+
     def _set(self, **values):
         """Store checked values for good."""
         self.__dict__.update(values)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} cannot be changed: make another one")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         arguments = (f"{n}={getattr(self, n)!r}" for n in signature(type(self)).parameters)
         return f"{type(self).__name__}({', '.join(arguments)})"
 
-    def forward(self, x):
+    def forward(self, x: ArrayLike) -> tuple[Array, Any]:
         """Magnitude of the transform.
 
         Parameters
@@ -50,7 +64,7 @@ class Transform:
         """
         return self._forward(checks.float_array("x", x, (1, 2)))
 
-    def backward(self, d_magnitude, saved):
+    def backward(self, d_magnitude: ArrayLike, saved: Any) -> Array:
         """Gradient of a scalar with respect to the signal, given that of the magnitude.
 
         Parameters
@@ -76,7 +90,7 @@ class Transform:
         checks.same_shape("d_magnitude", d_magnitude, shape)
         return self._backward(d_magnitude, saved)
 
-    def frame_times(self, n_samples):
+    def frame_times(self, n_samples: int) -> Array:
         """Centre of each frame in seconds.
 
         Parameters
@@ -94,7 +108,9 @@ class Transform:
         ParameterError
             If `n_samples` is not positive, or with padding "none" shorter than a frame.
         """
-        options = dict(n_fft=self._frame_length, hop_length=self.hop_length, padding=self.padding)
+        options: dict = dict(
+            n_fft=self._frame_length, hop_length=self.hop_length, padding=self.padding
+        )
         n_frames = frame_count(n_samples, **options)
         return frame_times(n_frames, sample_rate=self.sample_rate, **options)
 

@@ -1,15 +1,20 @@
 """The constant-Q transform."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Literal
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import checks
 from ..checks import ParameterError
 from ..cpu import cqt as cpu
-from ..stft import PADDINGS, _window, frame_count
+from ..hints import Array, Padding
+from ..stft import LARGEST, PADDINGS, _window, frame_count
 from .base import Transform, _constant, _joined, _trimmed
 
 __all__ = ["ConstantQ"]
@@ -21,8 +26,8 @@ NEGLIGIBLE = 1e-6  # taps below this share of their kernel's largest are left ou
 class ConstantQSaved:
     """What `ConstantQ.forward` hands to `ConstantQ.backward`."""
 
-    coefficients: np.ndarray
-    magnitude: np.ndarray
+    coefficients: NDArray[np.complexfloating]
+    magnitude: Array
     n_samples: int
     batched: bool
 
@@ -95,19 +100,26 @@ class ConstantQ(Transform):
     ((17, 285), np.float64(440.0))
     """
 
+    fmin: float
+    n_bins: int
+    bins_per_octave: int
+    gamma: float
+    window: str | tuple[Any, ...]
+    window_lengths: NDArray[np.int64]
+
     def __init__(
         self,
         *,
-        fmin=32.7,
-        n_bins=285,
-        bins_per_octave=36,
-        gamma=0.0,
-        hop_length=256,
-        window="hann",
-        power=1,
-        sample_rate=16000,
-        padding="center",
-    ):
+        fmin: float = 32.7,
+        n_bins: int = 285,
+        bins_per_octave: int = 36,
+        gamma: float = 0.0,
+        hop_length: int = 256,
+        window: str | tuple[Any, ...] = "hann",
+        power: Literal[1, 2] = 1,
+        sample_rate: float = 16000,
+        padding: Padding = "center",
+    ) -> None:
         fmin = checks.number("fmin", fmin, above=0)
         n_bins = checks.integer("n_bins", n_bins, 1)
         bins_per_octave = checks.integer("bins_per_octave", bins_per_octave, 1)
@@ -152,6 +164,7 @@ class ConstantQ(Transform):
             yield first, octave, centre - -(-lengths[0] // 2)
 
     def _forward(self, x):
+        checks.level_array("x", x, (1, 2), largest=LARGEST[self.power])
         batched, x = x.ndim == 2, np.atleast_2d(x)
         T = frame_count(
             x.shape[1], n_fft=self._frame_length, hop_length=self.hop_length, padding=self.padding
@@ -179,6 +192,7 @@ class ConstantQ(Transform):
                 *octave.bands, *scratch, first, d_blocks,
             )  # fmt: skip
             cpu.add_blocks(d_blocks, start, octave.n_frames * self.hop_length, d_x)
+        checks.gradient_fits("d_magnitude", d_x)
         return d_x if saved.batched else d_x[0]
 
 

@@ -1,11 +1,16 @@
 """Mel bands."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
 
 from .. import checks
 from ..axes import MEL_CORNER, MEL_SCALE, axis_positions
 from ..checks import ParameterError
 from ..cpu import mel as cpu
+from ..hints import Padding, Window
 from .base import Transform, _constant, _joined, _trimmed
 from .stft import STFT
 
@@ -57,19 +62,24 @@ class Mel(Transform):
     (8, 80)
     """
 
+    n_bands: int
+    n_fft: int
+    window: Window
+    fmin: float
+
     def __init__(
         self,
-        n_bands,
-        n_fft,
+        n_bands: int,
+        n_fft: int,
         *,
-        hop_length=None,
-        window="hann",
-        padding="end",
-        power=1,
-        fmin=0,
-        fmax=None,
-        sample_rate=16000,
-    ):
+        hop_length: int | None = None,
+        window: Window = "hann",
+        padding: Padding = "end",
+        power: Literal[1, 2] = 1,
+        fmin: float = 0,
+        fmax: float | None = None,
+        sample_rate: float = 16000,
+    ) -> None:
         stft = STFT(
             n_fft, hop_length=hop_length, window=window, padding=padding, power=power,
             sample_rate=sample_rate,
@@ -83,8 +93,8 @@ class Mel(Transform):
             raise ParameterError(f"fmax must be at most {limit}, got {fmax:g}")
         if fmin >= fmax:
             raise ParameterError(f"fmin must be below fmax = {fmax:g} Hz, got {fmin:g}")
-        corners = axis_positions([fmin, fmax], "mel")
-        corners = MEL_CORNER * np.expm1(np.linspace(*corners, n_bands + 2) / MEL_SCALE)
+        low, high = axis_positions([fmin, fmax], "mel")
+        corners = MEL_CORNER * np.expm1(np.linspace(low, high, n_bands + 2) / MEL_SCALE)
         bands = [_triangle(stft.frequencies_hz, corners[m : m + 3]) for m in range(n_bands)]
         for m, (_, weights) in enumerate(bands):
             if len(weights) == 0:

@@ -6,13 +6,17 @@ energy lies. Derivation: docs/derivations/salience.md.
 Names: B batch, T frames, K bins, M candidates.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .. import checks
 from ..checks import ParameterError
 from ..cpu import salience as cpu
+from ..hints import Array, ArrayLike, Padding, Window
 from ..stft import StftSaved
 from ._lobes import banded, harmonic_lobes, of_unit_norm
 from .stft import STFT
@@ -28,8 +32,8 @@ class SalienceSaved:
     """What `PitchSalience.forward` hands to `PitchSalience.backward`."""
 
     stft: StftSaved
-    rectified: np.ndarray
-    norm: np.ndarray
+    rectified: Array
+    norm: Array
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -93,21 +97,28 @@ class PitchSalience:
     """
 
     power = None  # salience has no level
+    n_fft: int
+    sample_rate: float
+    sharpness: int
+    frequencies_hz: Array
+    _stft: STFT
+    _highest: float
+    _kernels: dict[Any, Any]
 
     def __init__(
         self,
-        n_fft=None,
+        n_fft: int | None = None,
         *,
-        hop_length=None,
-        window="blackman",
-        padding="none",
-        fmin=None,
-        fmax=None,
-        bins_per_octave=20,
-        highest=4000.0,
-        sharpness=14,
-        sample_rate=16000,
-    ):
+        hop_length: int | None = None,
+        window: Window = "blackman",
+        padding: Padding = "none",
+        fmin: float | None = None,
+        fmax: float | None = None,
+        bins_per_octave: int = 20,
+        highest: float = 4000.0,
+        sharpness: int = 14,
+        sample_rate: float = 16000,
+    ) -> None:
         sample_rate = checks.number("sample_rate", sample_rate, above=0)
         if n_fft is None:
             n_fft = 1 << max(4, int(np.ceil(np.log2(0.128 * sample_rate) - 1e-9)))
@@ -133,14 +144,14 @@ class PitchSalience:
             frequencies_hz=candidates_hz, _stft=stft, _highest=highest, _kernels=kernels,
         )  # fmt: skip
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         low, high = self.frequencies_hz[[0, -1]]
         return (
             f"PitchSalience({self._stft!r}, {len(self.frequencies_hz)} candidates from {low:g} "
             f"to {high:g} Hz, highest {self._highest:g} Hz, sharpness {self.sharpness})"
         )
 
-    def forward(self, x):
+    def forward(self, x: ArrayLike) -> tuple[Array, SalienceSaved]:
         """Salience of the candidates.
 
         Parameters
@@ -169,7 +180,7 @@ class PitchSalience:
         shape = (*magnitude.shape[:-1], -1)
         return salience.reshape(shape), SalienceSaved(stft, rectified, norm)
 
-    def backward(self, d_salience, saved):
+    def backward(self, d_salience: ArrayLike, saved: SalienceSaved) -> Array:
         """Gradient with respect to the signal.
 
         Parameters
@@ -202,7 +213,7 @@ class PitchSalience:
         )  # fmt: skip
         return self._stft.backward(d_magnitude.reshape(magnitude.shape), saved.stft)
 
-    def frame_times(self, n_samples):
+    def frame_times(self, n_samples: int) -> Array:
         """Centre of each frame in seconds.
 
         Parameters

@@ -1,8 +1,13 @@
 """The short-time Fourier transform as an object."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
 
 from .. import checks
+from ..hints import Padding, Window
 from ..stft import PADDINGS, _window, stft_magnitude_backward, stft_magnitude_forward
 from .base import Transform, _constant
 
@@ -49,16 +54,19 @@ class STFT(Transform):
     (4096,)
     """
 
+    n_fft: int
+    window: Window
+
     def __init__(
         self,
-        n_fft,
+        n_fft: int,
         *,
-        hop_length=None,
-        window="hann",
-        padding="end",
-        power=1,
-        sample_rate=16000,
-    ):
+        hop_length: int | None = None,
+        window: Window = "hann",
+        padding: Padding = "end",
+        power: Literal[1, 2] = 1,
+        sample_rate: float = 16000,
+    ) -> None:
         n_fft = checks.integer("n_fft", n_fft, 2)
         hop_length = max(1, n_fft // 4) if hop_length is None else hop_length
         window = window if isinstance(window, (str, tuple)) else _constant(window)

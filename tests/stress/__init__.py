@@ -1,0 +1,1 @@
+"""Proofs of reliability that take longer than a test may: ``python -m tests.stress``."""
