@@ -45,7 +45,11 @@ MIRRORS = {  # pages of the site that are files elsewhere
     "readme": ROOT / "README.md",
     "notes": ROOT / "examples" / "notes" / "README.md",
     "contributing": ROOT / "CONTRIBUTING.md",
+    "security": ROOT / "SECURITY.md",
 }
+PICTURE = re.compile(  # light and dark, as the code host wants it
+    r'<picture>\s*<source [^>]*srcset="([^"]+)">\s*<img src="([^"]+)" alt="([^"]+)">\s*</picture>'
+)
 PLACES = {file: DOCS / f"{page}.md" for page, file in MIRRORS.items()}
 PLACES[ROOT / "examples"] = DOCS / "gallery" / "index.rst"
 
@@ -64,7 +68,15 @@ def adapt_page(app, docname, source):
         target = PLACES.get(target, target)
         return f"]({os.path.relpath(target, page.parent)}" if target.exists() else link[0]
 
+    def picture(found):
+        images = zip(("only-dark", "only-light"), found.groups(), strict=False)
+        paths = ((kind, os.path.relpath(file.parent / path, page.parent)) for kind, path in images)
+        return "\n".join(
+            f"```{{image}} {path}\n:class: {kind}\n:alt: {found[3]}\n```\n" for kind, path in paths
+        )
+
     text = re.sub(r"\]\(([^)#\s:]+)", moved, text)
+    text = PICTURE.sub(picture, text)
     text = re.sub(r"\$`([^`]+)`\$", r"$\1$", text)
     if page.stem == "index":
         text += "".join(toctrees(text))

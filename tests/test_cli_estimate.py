@@ -288,7 +288,7 @@ def test_a_cluster_that_is_not_there_is_one_line(folder, monkeypatch):
 
 
 INTERRUPTED = f"""
-import sys, time
+import signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import stand_in
@@ -308,6 +308,7 @@ class SlowToSave(HarmonicTracks):
 stand_in.HarmonicEstimator = Slow
 stand_in.install()  # in worker processes too, which import this file
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's "&" has it ignored
     from spectralot.cli import main
     main(["estimate", "a.wav", "slow.wav", "-o", "out", *sys.argv[1:]])
 """

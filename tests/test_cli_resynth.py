@@ -184,12 +184,12 @@ def test_failures_are_one_line(folder):
     Path("bad.npz").write_text("no archive")
     before = sorted(os.listdir())
     for args, message in (
-        (["gone.npz"], "cannot load gone.npz: No such file or directory"),
+        (["gone.npz"], "cannot read gone.npz: No such file or directory"),
         (["bad.npz"], "cannot load bad.npz: it is no NumPy archive, or is cut short"),
         (["f0.csv"], "f0.csv holds f0 alone: resynth needs the amplitudes of harmonics"),
         (["a.npz", "--morph", "f0.csv"],
          "f0.csv holds f0 alone: resynth needs the amplitudes of harmonics"),
-        (["a.npz", "--morph", "gone.npz"], "cannot load gone.npz: No such file or directory"),
+        (["a.npz", "--morph", "gone.npz"], "cannot read gone.npz: No such file or directory"),
         (["a.npz", "-o", "no/x.wav"], "cannot write no/x.wav: there is no folder no"),
     ):  # fmt: skip
         result = call(*args)

@@ -500,7 +500,7 @@ def test_where_the_work_is_done(folder, monkeypatch):
 
 
 INTERRUPTED = f"""
-import sys, time
+import signal, sys, time
 from contextlib import contextmanager
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -524,6 +524,7 @@ def slow(audio, tracks, name):
 job.writing, job.report_page = half_written, slow
 stand_in.install()  # in worker processes too, which import this file
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's "&" has it ignored
     from spectralot.cli import main
     main(["report", "a.wav", "slow.wav", "-o", "out", *sys.argv[1:]])
 """

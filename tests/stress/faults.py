@@ -260,7 +260,12 @@ def on_dask(n_kills, rng, task):
                     enough = sum(hits.values()) >= n_kills
                     delay = np.inf if enough else rng.uniform(0, 1.5 * life_s)
                     if watch.until(process, time.monotonic() + delay):
-                        pids = [worker.pid for worker in cluster.workers.values() if worker.pid]
+                        # one that dies before it is known to the scheduler is not started again
+                        pids = [
+                            nanny.pid
+                            for nanny in cluster.workers.values()
+                            if nanny.pid and nanny.worker_address in cluster.scheduler.workers
+                        ]
                         who = "a worker" if pids and rng.uniform() < 0.7 else "the client"
                         hits[who] += 1
                         with suppress(ProcessLookupError):
