@@ -155,9 +155,11 @@ def test_warmup_compiles_what_the_commands_use(tmp_path):
     ]  # fmt: skip
     assert all(re.search(r" +\d+\.\d s$", line) for line in lines)
     cache = compiled_code()
-    assert last == (
-        f"cache: {cache['folder']}, {cache['files']} files, {cache['bytes'] / 1e6:.1f} MB"
-    )
+    found = re.fullmatch(r"cache: (.*), (\d+) files, (\d+\.\d) MB", last)
+    assert found and found[1] == str(cache["folder"])
+    # other processes may have compiled something since
+    assert 0 <= cache["files"] - int(found[2]) < 5
+    assert -0.05 <= cache["bytes"] / 1e6 - float(found[3]) < 0.5
     names = {file.name.rsplit("-", 1)[0] for file in Path(cache["folder"]).glob("*.nbc")}
     # no command uses these
     assert cached_kernels() - names <= {
