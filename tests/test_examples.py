@@ -24,7 +24,7 @@ def start(*command, cwd):
     done = subprocess.run(
         list(map(str, command)),
         cwd=cwd,
-        env={**os.environ, "PYTHONWARNINGS": "error"},
+        env={"PYTHONWARNINGS": "error", **os.environ},
         capture_output=True,
         text=True,
     )
