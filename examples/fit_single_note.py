@@ -8,8 +8,11 @@ NAME.model.wav and NAME.residual.wav of an earlier run are replaced.
 
 import argparse
 import csv
+import os
 import time
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin wait long on a busy machine
 
 import numpy as np
 from matplotlib.figure import Figure
