@@ -47,13 +47,22 @@ OPERATORS = (
 )  # fmt: skip
 
 
-def compiled_only(text):
-    """Lines that mean nothing to an interpreter: decorators of kernels."""
-    lines = set()
-    for node in ast.walk(ast.parse(text)):
-        for decorator in getattr(node, "decorator_list", []):
-            lines |= {*range(decorator.lineno, decorator.end_lineno + 1)}
-    return lines
+class _Meaning(ast.NodeTransformer):
+    """Drops what means nothing to an interpreter: annotations, decorators of kernels."""
+
+    def visit_FunctionDef(self, node):
+        node.returns = None
+        node.decorator_list = [d for d in node.decorator_list if "njit" not in ast.unparse(d)]
+        return self.generic_visit(node)
+
+    def visit_arg(self, node):
+        node.annotation = None
+        return node
+
+
+def meaning(text):
+    """The same text for code that does the same for sure."""
+    return ast.dump(_Meaning().visit(ast.parse(text)))
 
 
 def mutants(file):
@@ -63,20 +72,19 @@ def mutants(file):
     from cosmic_ray.plugins import get_operator
 
     text = (ROOT / "spectralot" / file).read_text(encoding="utf-8")
-    tree, skipped, before = get_ast(text), compiled_only(text), text.splitlines()
-    seen = Counter()
+    tree, sound, before, seen = get_ast(text), meaning(text), text.splitlines(), Counter()
     for name in OPERATORS:
         operator = get_operator(f"core/{name}")()
         places = [
             start for node in ast_nodes(tree) for start, _ in operator.mutation_positions(node)
         ]
         for occurrence, (line, _) in enumerate(places):
-            if line not in skipped:
-                changed = MutationVisitor.mutate_code(text, operator, occurrence)
-                now = changed.splitlines()[line - 1].strip()
-                key = f"{file}: {before[line - 1].strip()} -> {now}"
-                seen[key] += 1
-                yield key if seen[key] == 1 else f"{key} ({seen[key]})", changed
+            changed = MutationVisitor.mutate_code(text, operator, occurrence)
+            if meaning(changed) == sound:
+                continue
+            key = f"{file}: {before[line - 1].strip()} -> {changed.splitlines()[line - 1].strip()}"
+            seen[key] += 1
+            yield key if seen[key] == 1 else f"{key} ({seen[key]})", changed
 
 
 class Chosen:
