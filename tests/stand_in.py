@@ -4,7 +4,12 @@ This module can stand in the place of `spectralot.estimate.estimator`, in other 
 7 samples are too short for it, and silence has no voice.
 """
 
+import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 
@@ -40,3 +45,19 @@ class HarmonicEstimator:
 def install():
     """Take the estimator's place for good: for processes that end with the test."""
     sys.modules["spectralot.estimate.estimator"] = sys.modules[__name__]
+
+
+def interrupted(args, done):
+    """Run main.py until it is at work, with one file `done`; then Ctrl-C: status, out, err."""
+    command = [sys.executable, "main.py", *args]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # a session of its own: as from a keyboard, the signal reaches all of its processes
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+        for _ in range(600):
+            if Path("mark").exists() and Path(done).exists():
+                break
+            time.sleep(0.05)
+        time.sleep(0.2)  # until the line about the file has been read
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
