@@ -73,6 +73,12 @@ def test_frame_count_and_times_follow_the_framing_rule(n_samples, n_fft, hop_len
     assert times.dtype == np.float64
 
 
+def test_the_smallest_frames_are_counted():
+    for padding in ("end", "none"):
+        assert frame_count(5, n_fft=1, hop_length=1, padding=padding) == 5
+    assert frame_times(1, n_fft=1, hop_length=1, sample_rate=2).tolist() == [0.25]
+
+
 def test_an_impulse_peaks_in_the_frame_whose_time_is_its_own():
     n_fft, hop, rate = 64, 16, 1000
     for padding in ("end", "center", "none"):
@@ -373,7 +379,9 @@ def test_backward_errors_name_argument_rule_and_value(d_magnitude, message):
         (frame_count, 30, {"n_fft": 0}, "n_fft must be at least 1, got 0"),
         (frame_count, 30, {"hop_length": 0}, "hop_length must be at least 1, got 0"),
         (frame_count, 30, {"padding": "x"}, "padding must be one of .*, got 'x'"),
-        (frame_times, -1, {"sample_rate": 1}, "n_frames must be at least [01], got -1"),
+        (frame_times, 0, {"sample_rate": 1}, "n_frames must be at least 1, got 0"),
+        (frame_times, 3, {"sample_rate": 1, "n_fft": 0}, "n_fft must be at least 1, got 0"),
+        (frame_times, 3, {"sample_rate": 1, "hop_length": 0}, "hop_length must be at least 1"),
         (frame_times, 3, {"sample_rate": 0}, "sample_rate must be above 0, got 0"),
         (frame_times, 3, {"sample_rate": 1, "padding": 1}, "padding must be one of .*, got 1"),
     ],

@@ -90,6 +90,25 @@ def test_one_grid_without_position_gradients_is_the_same_transport(mass, dtype, 
             np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-7)
 
 
+@all_powers
+@both_masses
+def test_without_position_gradients_nothing_else_changes(mass, p, rng):
+    u, v = rng.uniform(0.1, 1, (2, 3, 6))
+    x, rows = np.sort(rng.normal(size=(2, 6)), axis=1), np.sort(rng.normal(size=(3, 6)), axis=1)
+    for options in ({"u_positions": x[0]}, {"u_positions": x[0], "v_positions": x[1]},
+                    {"u_positions": rows}, {"u_positions": rows, "v_positions": x[0]}):  # fmt: skip
+        value, saved = wasserstein_1d_forward(u, v, p=p, mass=mass, **options)
+        fewer, fewer_saved = wasserstein_1d_forward(
+            u, v, p=p, mass=mass, position_gradients=False, **options
+        )
+        np.testing.assert_allclose(fewer, value, rtol=1e-12)
+        *of_weights, d_x, d_y = wasserstein_1d_backward(np.ones(3), fewer_saved)
+        assert d_x is None and d_y is None
+        wanted = wasserstein_1d_backward(np.ones(3), saved)
+        for found, expected in zip(of_weights, wanted, strict=False):
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
 @both_masses
 def test_one_grid_gradients(mass, rng):
     u, v = gradcheck.separate_levels(rng, 9, 9, (4,), mass=mass, v_mass=0.8)

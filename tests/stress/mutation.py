@@ -1,12 +1,14 @@
 """Would a fault in transport, STFT or synthesis be seen? Faults are planted, one at a time.
 
 Kernels are interpreted (NUMBA_DISABLE_JIT=1), so that nothing is compiled anew, and each trial is a
-fork of a process that has all imports behind it. What was tried stands in mutation.json: the next
-run goes on with the rest.
+fork of a process that has all imports behind it. It runs the tests that go through the line at
+fault, first those that have found the most faults so far. What was tried stands in mutation.json:
+the next run goes on with the rest.
 """
 
 import argparse
 import ast
+import fcntl
 import json
 import os
 import random
@@ -18,20 +20,22 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOUND = Path(__file__).with_name("mutation.json")
 TESTS = {
-    "transport.py": ["test_transport", "test_transport_masses"],
+    "transport.py": ["test_signatures", "test_transport", "test_transport_masses"],
     "cpu/transport.py": ["test_transport", "test_transport_masses"],
     "cpu/lipschitz.py": ["test_transport", "test_transport_masses"],
-    "stft.py": ["test_stft"],
-    "cpu/stft.py": ["test_stft", "test_vertical"],
-    "synth.py": ["test_synth"],
+    "stft.py": ["test_signatures", "test_stft"],
+    "cpu/stft.py": ["test_stft", "test_vertical", "test_losses"],
+    "synth.py": ["test_signatures", "test_synth"],
     "cpu/synth.py": ["test_synth"],
 }
-PER_TEST_S = 3.0  # interpreted loops of longer tests are left out
+PER_TEST_S = 10.0  # interpreted loops of longer tests are left out
+PER_FAULT_S = 20.0  # of the tests that go through a line, as many as take so long
 OPERATORS = (
     "ReplaceBinaryOperator_Add_Sub", "ReplaceBinaryOperator_Sub_Add",
     "ReplaceBinaryOperator_Mul_Div", "ReplaceBinaryOperator_Div_Mul",
@@ -66,7 +70,7 @@ def meaning(text):
 
 
 def mutants(file):
-    """Each fault that can be planted: a name that edits elsewhere do not change, and the code."""
+    """Each fault that can be planted: a name that edits elsewhere do not change, line, and code."""
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.mutating import MutationVisitor
     from cosmic_ray.plugins import get_operator
@@ -84,35 +88,62 @@ def mutants(file):
                 continue
             key = f"{file}: {before[line - 1].strip()} -> {changed.splitlines()[line - 1].strip()}"
             seen[key] += 1
-            yield key if seen[key] == 1 else f"{key} ({seen[key]})", changed
+            yield key if seen[key] == 1 else f"{key} ({seen[key]})", line, changed
 
 
-class Chosen:
-    """Tests that pass and are quick without faults, the quickest first; durations otherwise."""
+def statement(text, line):
+    """The lines of the smallest statement that holds this one; of those with a body, its head."""
+    spans = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            end = body[0].lineno - 1 if body else node.end_lineno
+            if node.lineno <= line <= max(end, node.lineno):
+                spans.append(range(node.lineno, max(end, node.lineno) + 1))
+    return min(spans, key=len, default=range(line, line + 1))
 
-    def __init__(self, durations=None):
-        self.known, self.durations, self.failed = durations, {}, set()
-        self.start_s = 0.0
+
+class Tests:
+    """Runs the tests of a plan in its order, and notes which one failed; all of them without."""
+
+    def __init__(self, plan, answer):
+        self.plan, self.answer, self.start_s = plan, answer, 0.0
+        self.durations, self.lines, self.unfit = {}, {}, set()
+        self.coverage = None
 
     def pytest_collection_modifyitems(self, items):
-        if self.known is not None:
-            items[:] = sorted(
-                (item for item in items if item.nodeid in self.known),
-                key=lambda item: self.known[item.nodeid],
-            )
+        if self.plan is not None:
+            place = {name: i for i, name in enumerate(self.plan)}
+            chosen = (item for item in items if item.nodeid in place)
+            items[:] = sorted(chosen, key=lambda item: place[item.nodeid])
 
-    def pytest_runtest_logstart(self):
+    def pytest_runtest_logstart(self, nodeid):
         self.start_s = time.process_time()
+        if self.coverage:
+            self.coverage.switch_context(nodeid)
 
     def pytest_runtest_logreport(self, report):
-        if report.when == "call":
-            self.durations[report.nodeid] = time.process_time() - self.start_s
+        self.durations[report.nodeid] = time.process_time() - self.start_s
         if report.failed or report.skipped:
-            self.failed.add(report.nodeid)
+            self.unfit.add(report.nodeid)
+        if report.failed and self.plan is not None:
+            self.answer.write_text(json.dumps(report.nodeid))
+
+    def survey(self, path):
+        """Leave seconds and lines of each test that passed, and the lines of importing."""
+        data = self.coverage.get_data().contexts_by_lineno(str(path))
+        tests = {name: (s, []) for name, s in self.durations.items() if name not in self.unfit}
+        for line, contexts in data.items():
+            for name in contexts:
+                tests.get(name, (0, []))[1].append(line)
+        imported = [line for line, contexts in data.items() if "" in contexts]
+        kept = {name: found for name, found in tests.items() if found[0] < PER_TEST_S}
+        self.answer.write_text(json.dumps({"tests": kept, "imported": imported}))
 
 
-def pytest_in(folder, tests, budget_s, durations=None, answer=None):
+def pytest_in(folder, file, budget_s, answer, plan=None):
     """The exit status of these tests there, in a fork; None if time ran out."""
+    import coverage
     import pytest
 
     child = os.fork()
@@ -125,16 +156,23 @@ def pytest_in(folder, tests, budget_s, durations=None, answer=None):
         os.chdir(folder)
         sys.path[:0] = [str(folder), str(folder / "tests")]
         sys.dont_write_bytecode = True
-        chosen = Chosen(durations)
-        files = [f"tests/{test}.py" for test in tests]
         ignored = ["RuntimeWarning", "pytest.PytestAssertRewriteWarning"]
         options = ["-q", "-p", "no:cacheprovider", *(f"-Wignore::{name}" for name in ignored)]
-        if durations is not None:
+        tests, path = Tests(plan, answer), folder / "spectralot" / file
+        if plan is None:
+            os.environ["SPECTRALOT_TEST_SECONDS"] = str(3 * PER_TEST_S)
+            tests.coverage = coverage.Coverage(
+                data_file=None, include=[str(path)], config_file=False
+            )
+            tests.coverage.start()
+        else:
             options.append("-x")
-        status = pytest.main([*options, *files], plugins=[chosen])
-        if answer is not None:
-            good = {k: v for k, v in chosen.durations.items() if k not in chosen.failed}
-            answer.write_text(json.dumps({k: v for k, v in good.items() if v < PER_TEST_S}))
+        status = pytest.main(
+            [*options, *(f"tests/{test}.py" for test in TESTS[file])], plugins=[tests]
+        )
+        if plan is None:
+            tests.coverage.stop()
+            tests.survey(path)
         os._exit(int(status))
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else None
@@ -148,7 +186,29 @@ def copy_of_the_tree(folder):
     return folder
 
 
-def trials(files, count, seed, found, deadline):
+class Plans:
+    """Which tests to run for which lines."""
+
+    def __init__(self, file, survey):
+        self.text = (ROOT / "spectralot" / file).read_text(encoding="utf-8")
+        self.imported = {*survey["imported"]}
+        self.seconds = {name: seconds for name, (seconds, _) in survey["tests"].items()}
+        self.lines = {name: {*lines} for name, (_, lines) in survey["tests"].items()}
+        self.found = Counter()
+
+    def of(self, line):
+        """Tests that go through its statement, those first that found the most."""
+        lines, plan, total_s = {*statement(self.text, line)}, [], 0.0
+        for name in sorted(self.seconds, key=lambda n: (-self.found[n], self.seconds[n])):
+            if lines & self.lines[name] or lines & self.imported:
+                total_s += self.seconds[name]
+                if plan and total_s > PER_FAULT_S:
+                    break
+                plan.append(name)
+        return plan
+
+
+def trials(files, count, seed, known, deadline):
     """Plant faults of these files, in random order, until there are `count` answers for each."""
     import hypothesis.strategies
     import numba
@@ -159,29 +219,37 @@ def trials(files, count, seed, found, deadline):
     assert numba.config.DISABLE_JIT and hypothesis and pytest and scipy
     with tempfile.TemporaryDirectory() as scratch:
         folder = copy_of_the_tree(Path(scratch))
+        answer = folder / "answer.json"
         for file in files:
-            answer = folder / "durations.json"
-            pytest_in(folder, TESTS[file], 600, answer=answer)
-            durations = json.loads(answer.read_text())
-            budget_s = int(20 + 3 * sum(durations.values()))
-            assert pytest_in(folder, TESTS[file], budget_s, durations) == 0, file
-            path = folder / "spectralot" / file
-            original = path.read_text(encoding="utf-8")
             planned = sorted(mutants(file))
             random.Random(seed).shuffle(planned)
-            for key, changed in planned[:count]:
-                if key in found() or time.time() > deadline:
+            if all(key in known() for key, *_ in planned[:count]):
+                continue
+            pytest_in(folder, file, 3600, answer)
+            plans = Plans(file, json.loads(answer.read_text()))
+            path = folder / "spectralot" / file
+            for key, line, changed in planned[:count]:
+                if key in known() or time.time() > deadline:
                     continue
-                path.write_text(changed, encoding="utf-8")
-                status = pytest_in(folder, TESTS[file], budget_s, durations)
-                yield key, {0: "survived", None: "killed: time"}.get(status, "killed")
-            path.write_text(original, encoding="utf-8")
+                plan, status = plans.of(line), 0
+                answer.unlink(missing_ok=True)
+                if plan:
+                    path.write_text(changed, encoding="utf-8")
+                    budget_s = int(20 + 3 * sum(plans.seconds[name] for name in plan))
+                    status = pytest_in(folder, file, budget_s, answer, plan)
+                    path.write_text(plans.text, encoding="utf-8")
+                if status == 1 and answer.exists():
+                    plans.found[json.loads(answer.read_text())] += 1
+                what = "survived" if plan else "survived: no test comes here"
+                yield key, {0: what, None: "killed: time"}.get(status, "killed")
 
 
 def summary(outcomes):
     """Killed and tried, by file."""
     tried = Counter(key.split(":")[0] for key in outcomes)
-    killed = Counter(key.split(":")[0] for key, what in outcomes.items() if what != "survived")
+    killed = Counter(
+        key.split(":")[0] for key, what in outcomes.items() if what.startswith("killed")
+    )
     return {file: (killed[file], tried[file]) for file in TESTS if tried[file]}
 
 
@@ -202,6 +270,14 @@ def check(short):
         yield f"`{file}`, of {tried} planted faults", f"{killed} seen, {killed / tried:.1%}"
 
 
+@contextmanager
+def locked(folder):
+    handle = os.open(folder, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    yield
+    os.close(handle)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", nargs="+", choices=TESTS, default=[*TESTS], metavar="FILE")
@@ -209,23 +285,28 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=10**6)
     parser.add_argument("--found", type=Path, default=FOUND)
+    parser.add_argument("--again", action="store_true", help="those that survived, once more")
     options = parser.parse_args()
     if os.environ.get("NUMBA_DISABLE_JIT") != "1":
         interpreted = os.environ | {"NUMBA_DISABLE_JIT": "1"}
         os.execve(sys.executable, [sys.executable, "-m", "tests.stress.mutation", *sys.argv[1:]],
                   interpreted)  # fmt: skip
 
-    def found():
+    def known():
         return json.loads(options.found.read_text("utf-8")) if options.found.exists() else {}
 
+    if options.again:
+        killed = {key: what for key, what in known().items() if what.startswith("killed")}
+        options.found.write_text(json.dumps(killed, indent=0, ensure_ascii=False), encoding="utf-8")
     deadline = time.time() + 60 * options.minutes
-    for key, what in trials(options.files, options.count, options.seed, found, deadline):
-        outcomes = found() | {key: what}
-        part = options.found.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(dict(sorted(outcomes.items())), indent=0, ensure_ascii=False))
-        part.replace(options.found)
+    for key, what in trials(options.files, options.count, options.seed, known, deadline):
+        with locked(options.found.parent):  # other processes try other files
+            part = options.found.with_suffix(".part")
+            outcomes = dict(sorted((known() | {key: what}).items()))
+            part.write_text(json.dumps(outcomes, indent=0, ensure_ascii=False), encoding="utf-8")
+            part.replace(options.found)
         print(what, key, flush=True)
-    for file, (killed, tried) in summary(found()).items():
+    for file, (killed, tried) in summary(known()).items():
         print(f"{file}: {killed} of {tried} seen")
 
 
