@@ -165,7 +165,7 @@ def stft_magnitude_forward(
     ----------
     x : array_like, shape (N,) or (B, N)
         Signals; float32 stays float32, anything else becomes float64. On a device, where the result
-        is then too: float32.
+        is then too: float32. No sample beyond 1e30 (float32; 1e15 with power 2) or 1e145 (float64).
     n_fft : int
         Frame length n in samples; any size. On a device a power of two from 64 to 4096.
     hop_length : int

@@ -154,7 +154,7 @@ def harmonic_forward(
     f0_hz : array_like, shape (T,) or (B, T)
         Fundamental frequency of each frame in Hz, above 0 and below ``sample_rate / 2``.
     amplitudes : array_like, shape (T, H) or (B, T, H)
-        Linear peak amplitude of harmonics 1..H in each frame; any sign.
+        Linear peak amplitude of harmonics 1..H in each frame; any sign, at most 1e15.
     n_samples : int
         Length N of the whole signal.
     sample_rate : float
@@ -340,7 +340,7 @@ def sinusoidal_forward(
     frequencies_hz : array_like, shape (T, H) or (B, T, H)
         Frequency of each partial in Hz, not negative; silent at or above ``sample_rate / 2``.
     amplitudes : array_like, shape (T, H) or (B, T, H)
-        Linear peak amplitudes; any sign.
+        Linear peak amplitudes; any sign, at most 1e15.
     n_samples, sample_rate, start_phase, interpolation, hop_length, block, first_frame
         As in `harmonic_forward`.
 

@@ -122,6 +122,35 @@ def test_one_grid_gradients(mass, rng):
     )
 
 
+@pytest.mark.parametrize("far", ["u", "v", "both"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_gradients_beyond_their_dtype_are_its_largest_number(far, shared):
+    near, wide = np.array([[0.0, 1.0], [0.0, 2.0]]), np.array([[0.0, 1.0], [0.0, 1e25]])
+    x, y = (wide if far in (side, "both") else near for side in "uv")
+    if shared:
+        x, y = x[1], y[1]
+    u, v = np.array([[[1, 1], [1, 3]], [[3, 1], [4, 1]]], np.float32)
+    *found, _, _ = gradients_of(u, v, u_positions=x, v_positions=y)
+    *wanted, _, _ = gradients_of(*(w.astype(float) for w in (u, v)), u_positions=x, v_positions=y)
+    largest = np.finfo(np.float32).max
+    assert all(np.array_equal(f, np.clip(w, -largest, largest).astype(np.float32))
+               for f, w in zip(found, wanted, strict=True))  # fmt: skip
+    assert max(np.abs(f).max() for f in found) == largest
+
+
+@pytest.mark.parametrize("far", ["u", "v"])
+@pytest.mark.parametrize("row", [0, 1])
+def test_powers_beyond_floats_are_refused(far, row):
+    places = {"u": np.array([[0.0, 1.0], [0.0, 2.0]]), "v": np.array([[0.0, 1.0], [0.0, 2.0]])}
+    places[far][row] = [-1e25, 1e25]
+    weights = np.ones((2, 2))
+    for x, y in ((places["u"], places["v"]), (places["u"][row], places["v"][row])):
+        options = {"u_positions": x, "v_positions": y}
+        with pytest.raises(ParameterError, match="p must be smaller .*2e[+]25 to the power of 13"):
+            value_of(weights, weights, p=13, **options)
+        value_of(weights, weights, p=12, **options)
+
+
 def test_sums_beyond_floats_and_ragged_rows_are_refused():
     with pytest.raises(ParameterError, match=r"weights must have a finite sum, got .* in row 0"):
         value_of([1e308, 1e308], [1, 1], u_positions=[0, 1])

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -52,11 +53,18 @@ OPERATORS = (
 
 
 class _Meaning(ast.NodeTransformer):
-    """Drops what means nothing to an interpreter: annotations, decorators of kernels."""
+    """Drops what changes no result: hints, decorators that compile or keep, checks by zip."""
 
     def visit_FunctionDef(self, node):
         node.returns = None
-        node.decorator_list = [d for d in node.decorator_list if "njit" not in ast.unparse(d)]
+        node.decorator_list = [
+            d for d in node.decorator_list if not re.search("njit|lru_cache", ast.unparse(d))
+        ]
+        return self.generic_visit(node)
+
+    def visit_Call(self, node):
+        if isinstance(node.func, ast.Name) and node.func.id == "zip":
+            node.keywords = []
         return self.generic_visit(node)
 
     def visit_arg(self, node):
