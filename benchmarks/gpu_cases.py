@@ -600,7 +600,7 @@ def _known(exact):
 
 def golden_cases(sizes):
     if sizes.golden and (DATA / "training_step.npz").exists():
-        # float32 moves f0 by 1e-5 Hz, which the loss magnifies: tests/test_network.py
+        # float32 moves f0 by 1e-5 Hz, which the loss magnifies: tests/test_layers.py
         yield Case("the reference's step", _reference, _whole_step, bars=(2e-5, 1e-2), known=_known)
         yield Case("the reference's encoder", _reference_network, _encode, known=_known)
 
