@@ -297,8 +297,13 @@ class Slow(stand_in.HarmonicEstimator):
         found = super().estimate_blocks(blocks, sample_rate)
         return found if len(stand_in.calls[-1]["audio"]) == 400 else SlowToSave(**vars(found))
 
+class HalfMade:
+    def __del__(self):
+        raise AttributeError("what the constructor would have made")
+
 class SlowToSave(HarmonicTracks):
     def save_npz(self, path, **options):
+        half_made = HalfMade()
         path.write_text("half")
         Path("mark").write_text("at work")
         time.sleep(60)

@@ -8,7 +8,7 @@ import os
 import click
 
 from .. import __version__
-from .common import heed_sigterm, interrupted
+from .common import heed_signals, interrupted
 from .compare import compare
 from .convert import convert
 from .estimate import estimate
@@ -38,7 +38,7 @@ def main():
     """Read f0 and harmonic amplitudes out of recordings; compare spectra by transport."""
     # threads that spin while they wait take the processor from others; read as Numba starts
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    heed_sigterm()
+    heed_signals()
 
 
 for command in (

@@ -38,16 +38,23 @@ def say(line, *, err=False):
 _signals = [signal.SIGINT]
 
 
-def heed_sigterm():
-    """Let SIGTERM do what Ctrl-C does, but for the exit status."""
+def heed_signals():
+    """Let SIGTERM do what Ctrl-C does, but for the exit status; neither says more than one line."""
+
+    def interrupt(number, frame):
+        # objects that it leaves half made would complain as they are thrown away
+        sys.unraisablehook = lambda _: None
+        signal.default_int_handler(number, frame)
 
     def end(number, frame):
         _signals.append(number)
         handler = signal.getsignal(signal.SIGINT)  # training has its own; in scripts it is ignored
-        (handler if callable(handler) else signal.default_int_handler)(number, frame)
+        (handler if callable(handler) else interrupt)(number, frame)
 
     with suppress(ValueError):  # not the main thread: its owner decides
         signal.signal(signal.SIGTERM, end)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, interrupt)
 
 
 def interrupted(line):
