@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectralot import ParameterError, wasserstein_1d_backward, wasserstein_1d_forward
+from spectralot.cpu.transport import charge_silence
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -65,7 +66,7 @@ def test_one_row_gives_one_number_and_rows_are_independent(mass, rng):
     rows = [wasserstein_1d_forward(u[r], v[r], **options) for r in range(4)]
     singles = [wasserstein_1d_backward(1.0, saved) for _, saved in rows]
     for r in range(4):
-        assert np.shape(rows[r][0]) == () and rows[r][0] == value[r]
+        assert isinstance(rows[r][0], np.float64) and rows[r][0] == value[r]
         assert np.array_equal(singles[r][0], d_u[r]) and np.array_equal(singles[r][1], d_v[r])
     np.testing.assert_allclose(d_x, sum(s[2] for s in singles), rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(d_y, sum(s[3] for s in singles), rtol=1e-13, atol=1e-15)
@@ -620,6 +621,10 @@ def test_inputs_may_be_strided_and_are_never_written_to(mass, rng):
         ({"v_weights": [1.0, 1, np.inf, 1]}, "v_weights must be finite, got inf"),
         ({"u_weights": [1.0, -0.5, 1, 1]}, "u_weights must .*not .*negative, got -0.5"),
         ({"v_weights": [1.0, 1, 1, -2.0]}, "v_weights must .*not .*negative, got -2"),
+        (
+            {"u_weights": np.eye(4), "v_weights": np.eye(4) - 2 * np.eye(4)[::-1]},
+            "v_weights must not be negative, got -2.0 in row 0",
+        ),
         ({"v_weights": ["x"] * 4}, "v_weights must hold real numbers"),
         ({"u_positions": np.ones(3)}, r"u_positions must have .*\(4,\).*, got \(3,\)"),
         ({"u_positions": [0.0, 1, 2, np.nan]}, r"u_positions must be finite, got nan"),
@@ -629,7 +634,10 @@ def test_inputs_may_be_strided_and_are_never_written_to(mass, rng):
             {"u_weights": np.ones((2, 4)), "v_weights": np.ones((3, 4))},
             r"v_weights must have .*\(2,.*, got .*\(3",
         ),
-        ({"u_weights": np.ones((2, 4))}, r"v_weights must have .*\(2,.*, got "),
+        (
+            {"u_weights": np.ones((3, 2, 4))},
+            r"v_weights must have the leading shape of u_weights \(3, 2\), got \(\)",
+        ),
         ({"p": 0.5}, "p must be at least 1, got 0.5"),
         ({"p": np.nan}, "p must be finite, got nan"),
         ({"p": "two"}, "p must be a number, got 'two'"),
@@ -656,6 +664,23 @@ def test_backward_errors_name_argument_rule_and_value(d_value, message):
     _, saved = wasserstein_1d_forward(np.ones((2, 4)), np.ones((2, 4)), u_positions=np.arange(4.0))
     with pytest.raises(ParameterError, match=message):
         wasserstein_1d_backward(d_value, saved)
+
+
+def test_a_silent_estimate_is_charged():
+    u, v = np.zeros((4, 3)), np.zeros((4, 2))
+    u[1:, 1], v[2, 1] = [0.5, 2.0, 0.25], 1.0
+    values = np.array([0.0, 0.0, 0.0, 7.0])
+    charge_silence(u, v, 0.3, 5.0, values)
+    assert values.tolist() == [0.0, 5.0, 0.0, 7.0]
+    u[:], v[:] = 0.2, [0.15, 0.15]
+    values[:] = 0.0
+    charge_silence(u, v, 0.3, 5.0, values)  # 0.6 against 0.3, which is silence
+    assert values.tolist() == [5.0] * 4
+    charge_silence(u, v, 0.6, 5.0, values)
+    assert values.tolist() == [5.0] * 4  # these have a value already
+    values[:] = 0.0
+    charge_silence(u, v, np.sum(u[0]), 5.0, values)
+    assert not values.any()  # both sides are silent
 
 
 def test_levels_left_over_at_a_tie_take_the_slope_of_their_own_side():
