@@ -14,6 +14,7 @@ from spectralot import (
     stft_magnitude_backward,
     stft_magnitude_forward,
 )
+from spectralot.stft import SIZES_ON_DEVICE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -71,6 +72,10 @@ def test_frame_count_and_times_follow_the_framing_rule(n_samples, n_fft, hop_len
     half = n_fft // 2 if padding == "center" else n_fft / 2
     np.testing.assert_allclose(times, (np.array(starts) + half) / 8000, rtol=1e-14, atol=1e-17)
     assert times.dtype == np.float64
+
+
+def test_devices_take_the_sizes_that_the_docstring_names():
+    assert SIZES_ON_DEVICE == (64, 128, 256, 512, 1024, 2048, 4096)
 
 
 def test_the_smallest_frames_are_counted():

@@ -13,7 +13,7 @@ from numba import prange
 
 from . import njit
 
-ZERO, ONE = np.uint64(0), np.uint64(1)  # unsigned: Numba then checks no index for wrap-around
+ONE = np.uint64(1)  # unsigned: Numba then checks no index for wrap-around
 SMALLEST = 1e-300  # a mass below has no finite reciprocal, or nearly so: silence
 
 

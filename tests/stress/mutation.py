@@ -3,7 +3,8 @@
 Kernels are interpreted (NUMBA_DISABLE_JIT=1), so that nothing is compiled anew, and each trial is a
 fork of a process that has all imports behind it. It runs the tests that go through the line at
 fault, first those that have found the most faults so far. What was tried stands in mutation.json:
-the next run goes on with the rest.
+the next run goes on with the rest. Where somebody has found why a fault that survived changes
+nothing, "same: " and the reason stand in the place of "survived", by hand.
 """
 
 import argparse
@@ -216,8 +217,11 @@ class Plans:
         return plan
 
 
-def trials(files, count, seed, known, deadline):
-    """Plant faults of these files, in random order, until there are `count` answers for each."""
+def trials(files, chosen, known, deadline):
+    """Plant the faults that `chosen` picks out of all of a file, and say what became of them.
+
+    `known` gives those that need no trial.
+    """
     import hypothesis.strategies
     import numba
     import pytest
@@ -229,14 +233,13 @@ def trials(files, count, seed, known, deadline):
         folder = copy_of_the_tree(Path(scratch))
         answer = folder / "answer.json"
         for file in files:
-            planned = sorted(mutants(file))
-            random.Random(seed).shuffle(planned)
-            if all(key in known() for key, *_ in planned[:count]):
+            planned = chosen(sorted(mutants(file)))
+            if all(key in known() for key, *_ in planned):
                 continue
             pytest_in(folder, file, 3600, answer)
             plans = Plans(file, json.loads(answer.read_text()))
             path = folder / "spectralot" / file
-            for key, line, changed in planned[:count]:
+            for key, line, changed in planned:
                 if key in known() or time.time() > deadline:
                     continue
                 plan, status = plans.of(line), 0
@@ -253,12 +256,17 @@ def trials(files, count, seed, known, deadline):
 
 
 def summary(outcomes):
-    """Killed and tried, by file."""
-    tried = Counter(key.split(":")[0] for key in outcomes)
-    killed = Counter(
-        key.split(":")[0] for key, what in outcomes.items() if what.startswith("killed")
-    )
-    return {file: (killed[file], tried[file]) for file in TESTS if tried[file]}
+    """Of each file, a line: what was tried, and what was seen."""
+    for file in TESTS:
+        found = [what for key, what in outcomes.items() if key.startswith(f"{file}:")]
+        if found:
+            counts = Counter(re.match("[a-z]+", what)[0] for what in found)
+            seen, same, missed = (counts[name] for name in ("killed", "same", "survived"))
+            yield (
+                f"`{file}`, of {len(found)} planted faults",
+                f"{seen} seen, {same} change nothing, {missed} not seen: "
+                f"{seen / len(found):.1%} of all, {seen / max(1, seen + missed):.1%} of the others",
+            )
 
 
 def check(short):
@@ -274,8 +282,10 @@ def check(short):
         assert len(outcomes) == 6
     else:
         outcomes = json.loads(FOUND.read_text(encoding="utf-8"))
-    for file, (killed, tried) in summary(outcomes).items():
-        yield f"`{file}`, of {tried} planted faults", f"{killed} seen, {killed / tried:.1%}"
+    yield from summary(outcomes)
+    if not short:
+        reasons = Counter(what[6:] for what in outcomes.values() if what.startswith("same: "))
+        yield from ((f"changes nothing: {why}", f"{n} faults") for why, n in reasons.most_common())
 
 
 @contextmanager
@@ -303,19 +313,26 @@ def main():
     def known():
         return json.loads(options.found.read_text("utf-8")) if options.found.exists() else {}
 
-    if options.again:
-        killed = {key: what for key, what in known().items() if what.startswith("killed")}
-        options.found.write_text(json.dumps(killed, indent=0, ensure_ascii=False), encoding="utf-8")
+    def chosen(faults):
+        if options.again:
+            before = known()
+            return [fault for fault in faults if before.get(fault[0], "").startswith("survived")]
+        random.Random(options.seed).shuffle(faults)
+        return faults[: options.count]
+
+    def settled():
+        return {k for k, v in known().items() if not (options.again and v.startswith("survived"))}
+
     deadline = time.time() + 60 * options.minutes
-    for key, what in trials(options.files, options.count, options.seed, known, deadline):
+    for key, what in trials(options.files, chosen, settled, deadline):
         with locked(options.found.parent):  # other processes try other files
             part = options.found.with_suffix(".part")
             outcomes = dict(sorted((known() | {key: what}).items()))
             part.write_text(json.dumps(outcomes, indent=0, ensure_ascii=False), encoding="utf-8")
             part.replace(options.found)
         print(what, key, flush=True)
-    for file, (killed, tried) in summary(known()).items():
-        print(f"{file}: {killed} of {tried} seen")
+    for what, found in summary(known()):
+        print(f"{what}: {found}")
 
 
 if __name__ == "__main__":
