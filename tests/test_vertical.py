@@ -55,6 +55,18 @@ CASES = {
         SpectralConvergence(128, hop_length=50, padding="none", **A),
         relative((128, 50), padding="none", **A),
     ),
+    "LIN": (
+        LIN((64, 33), hop_length=20, padding="center"),
+        frames(naive.linear, (64, 20), (33, 20), padding="center"),
+    ),
+    "LOG": (
+        LOG((64, 65), floor=0.02, padding="center"),
+        frames(FLOORED, (64, 16), (65, 16), padding="center"),
+    ),
+    "MSS": (
+        MSS(64, hop_length=50, floor=0.02, padding="none"),
+        frames(lambda y, x: naive.linear(y, x) + FLOORED(y, x), (64, 50), padding="none"),
+    ),
     "LIN A": (LIN((128, 64), **A), frames(naive.linear, (128, 32), (64, 16), **A)),
     "LOG A": (LOG(128, floor=0.02, **A), frames(FLOORED, (128, 32), **A)),
     "MSS A": (
