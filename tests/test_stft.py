@@ -27,6 +27,7 @@ SHAPES = [  # batch, samples, n_fft, hop
     (1, 30, 64, 16),  # shorter than a frame
     (1, 700, 256, 64),
     (2, 40, 2, 3),
+    (1, 65, 16, 5),  # one sample more than a thread's piece
 ]
 WINDOWS = ["hann", "flattop", ("kaiser", 6.0), "array"]
 OPTIONS = [

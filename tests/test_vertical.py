@@ -107,6 +107,16 @@ def test_values_match_the_loops(name, sounds):
     np.testing.assert_allclose(d_items, 2 * d_estimate, rtol=1e-12)
 
 
+def test_the_last_sample_counts_where_it_is_a_piece_of_its_own(sounds):
+    target, estimate = (side[0, :257] for side in sounds)  # threads own 4 frames' lengths
+    for loss in (LIN(64), MSS(64, floor=0.02)):
+        _, d_estimate = loss(target, estimate)
+        loss._fused = False
+        _, expected = loss(target, estimate)
+        np.testing.assert_allclose(d_estimate, expected, rtol=1e-9, atol=1e-15)
+        assert abs(d_estimate[-1]) > 1e-6
+
+
 @every
 def test_gradient(name, sounds, rng):
     loss, (target, estimate) = LOSSES[name], sounds
