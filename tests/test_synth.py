@@ -462,6 +462,8 @@ GOOD = {
             {"f0_hz": np.zeros(4)},
             r"f0_hz must be above 0 and below sample_rate / 2 = 8000 Hz, got 0$",
         ),
+        ({"f0_hz": [300.0, 0, 300, 300]}, r"f0_hz must be above 0 .* got 0$"),
+        ({"f0_hz": [300.0, -0.5, 300, 300]}, r"f0_hz must be above 0 .* got -0.5$"),
         ({"f0_hz": [1.0, 2, 3, -5]}, r"f0_hz must be above 0 .* got -5$"),
         ({"f0_hz": np.full(4, 8000.0)}, r"f0_hz must be .* below sample_rate / 2 .* got 8000$"),
         ({"f0_hz": np.full(4, 9000.0)}, r"f0_hz must be .* below sample_rate / 2 .* got 9000$"),
@@ -493,6 +495,13 @@ def test_harmonic_errors_name_argument_rule_and_value(changes, message):
     arguments = {**GOOD, **changes}
     with pytest.raises(ParameterError, match=message):
         harmonic_forward(arguments.pop("f0_hz"), arguments.pop("amplitudes"), **arguments)
+
+
+@pytest.mark.parametrize("f0_hz", [0.01, 7999.9])
+def test_any_f0_between_0_and_half_the_sample_rate_will_do(f0_hz):
+    arguments = {**GOOD, "f0_hz": np.full(4, f0_hz)}
+    audio, _ = harmonic_forward(arguments.pop("f0_hz"), arguments.pop("amplitudes"), **arguments)
+    assert np.isfinite(audio).all() and audio.any()
 
 
 def test_batched_inharmonicity_must_fit_the_batch():
