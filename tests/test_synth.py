@@ -472,7 +472,7 @@ GOOD = {
         ({"amplitudes": np.ones((1, 4, 3))}, r"amplitudes must have shape .*, got \(1, 4, 3\)"),
         (
             {"f0_hz": np.full((2, 4), 200.0), "amplitudes": np.ones((3, 4, 3))},
-            r"amplitudes must have shape .* = \(2, 4\), got \(3, 4, 3\)",
+            r"amplitudes must have shape \(B, T, H\) .*'s B, T = \(2, 4\), got \(3, 4, 3\)",
         ),
         ({"n_samples": 0}, "n_samples must be at least 1, got 0"),
         ({"n_samples": 2.5}, "n_samples must be an integer, got 2.5"),
@@ -517,6 +517,7 @@ def test_batched_inharmonicity_must_fit_the_batch():
     [
         ({"frequencies_hz": np.full((4, 3), -1.0)}, "frequencies_hz must not be negative, got -1"),
         ({"frequencies_hz": np.ones((4, 2))}, r"amplitudes must have shape \(1?,? ?4, 2\)"),
+        ({"sample_rate": 0}, "sample_rate must be above 0, got 0"),
         ({"frequencies_hz": np.ones(4)}, r"frequencies_hz must have 2 or 3 dimension\(s\)"),
         ({"frequencies_hz": np.full((4, 3), np.nan)}, r"frequencies_hz must be finite, got nan"),
         ({"frequencies_hz": np.ones((0, 3))}, r"frequencies_hz must not be empty"),
