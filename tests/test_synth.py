@@ -249,6 +249,10 @@ def test_partials_at_or_above_nyquist_are_silent_and_have_no_gradient(rng):
     )
     assert np.all(silent == 0)
     assert all(np.all(g == 0) for g in sinusoidal_backward(np.ones(n), saved)[:2])
+    falling = np.array([[1.0], [0.9], [1.0]]) * nyquist  # between the frames it is heard
+    audio, saved = sinusoidal_forward(falling, np.ones((3, 1)), n_samples=n, sample_rate=RATE)
+    d_amplitudes = sinusoidal_backward(audio, saved)[1]
+    assert np.array_equal(d_amplitudes != 0, [[False], [True], [False]])
 
 
 @given(
