@@ -133,6 +133,13 @@ def test_a_single_frame_equals_the_numpy_transform(rng):
     assert power[0] @ twice == pytest.approx(x @ x, rel=1e-13)
 
 
+def test_a_window_may_weigh_up_to_a_thousand():
+    options = {"n_fft": 16, "hop_length": 4}
+    magnitude, _ = stft_magnitude_forward(np.ones(64), window=np.full(16, 1000.0), **options)
+    plain, _ = stft_magnitude_forward(np.ones(64), window="boxcar", **options)
+    np.testing.assert_allclose(magnitude, 1000 * plain, rtol=1e-12, atol=1e-10)
+
+
 # --- gradients -----------------------------------------------------------------------------------
 
 
@@ -352,6 +359,7 @@ def test_magnitudes_near_the_ends_of_float32_have_finite_gradients(level):
         ({"padding": "reflect"}, "padding must be one of 'end', 'center', 'none', got 'reflect'"),
         ({"power": 3}, "power must be one of 1, 2, got 3"),
         ({"window": "no such window"}, "window .*no such window"),
+        ({"window": np.full(16, 1001.0)}, "window must .*1000.*, got"),
         ({"window": np.ones(15)}, r"window must have shape \(16,\), got \(15,\)"),
         ({"window": np.full(16, np.nan)}, r"window must be finite, got nan at index \(0\)"),
     ],

@@ -111,6 +111,18 @@ def test_without_position_gradients_nothing_else_changes(mass, p, rng):
 
 
 @both_masses
+@pytest.mark.parametrize("n_rows", range(1, 10))
+def test_every_row_counts(n_rows, mass, rng):
+    """Rows go in fours: none of the last ones is left out."""
+    u, v = rng.uniform(0.1, 1, (2, n_rows, 5))
+    x = np.sort(rng.normal(size=5))
+    expected = [naive.wasserstein_1d(*row, x, x, p=1, mass=mass) for row in zip(u, v, strict=True)]
+    for moved in (True, False):
+        value = value_of(u, v, u_positions=x, p=1, mass=mass, position_gradients=moved)
+        np.testing.assert_allclose(value, expected, rtol=1e-11)
+
+
+@both_masses
 def test_one_grid_gradients(mass, rng):
     u, v = gradcheck.separate_levels(rng, 9, 9, (4,), mass=mass, v_mass=0.8)
     x = np.sort(rng.normal(size=9))
@@ -217,6 +229,23 @@ def test_gradients_of_shared_positions_sum_over_the_rows(mass, rng):
     gradcheck.check_elements(forward, (x, y), (d_x, d_y), d_value)
 
 
+@both_masses
+def test_shared_positions_of_many_rows_sum_over_all(mass, rng):
+    """More rows than pieces of work."""
+    u, v = rng.uniform(0.1, 1, (2, 150, 4))
+    x, y, d_value = rng.normal(size=4), rng.normal(size=4), rng.standard_normal(150)
+    options = {"mass": mass, "v_positions": y}
+    *_, d_x, d_y = gradients_of(u, v, d_value, u_positions=x, **options)
+    own = np.broadcast_to(x, u.shape)
+    *_, own_x, same_y = gradients_of(u, v, d_value, u_positions=own, **options)
+    np.testing.assert_allclose(d_x, own_x.sum(axis=0), rtol=1e-11, atol=1e-13)
+    np.testing.assert_array_equal(d_y, same_y)
+    *_, own_y = gradients_of(
+        u, v, d_value, u_positions=x, v_positions=np.broadcast_to(y, v.shape), mass=mass
+    )
+    np.testing.assert_allclose(d_y, own_y.sum(axis=0), rtol=1e-11, atol=1e-13)
+
+
 @all_powers
 @both_masses
 def test_one_set_of_positions_for_both_sides(mass, p, rng):
@@ -266,6 +295,33 @@ def test_at_ties_the_weight_gradient_is_the_mean_of_both_sides(u, v, scale, mass
     gradcheck.check_elements(
         lambda u, v: value_of(u, v, **options), (u, v), (d_u, d_v), 1.0, step=1e-6, tolerance=1e-5
     )
+
+
+@all_powers
+@both_masses
+@pytest.mark.parametrize(
+    ("u", "v"),
+    [
+        ([0, 2, 2, 4], [0, 2, 2, 4]), ([0, 2, 2, 4], [2, 0, 2, 4]), ([2, 0, 2, 4], [0, 2, 2, 4]),
+        ([0, 0, 4, 4], [0, 4, 0, 4]), ([2, 2, 4, 0], [2, 2, 0, 4]), ([2, 2, 4, 0], [0, 4, 4, 0]),
+        ([0, 3, 5, 0], [0, 0, 3, 5]), ([3, 5, 0, 0], [0, 0, 8, 0]), ([1, 7, 0, 0], [1, 0, 7, 0]),
+    ],
+)  # fmt: skip
+def test_at_ties_beside_empty_bins_the_gradient_lies_between_both_sides(u, v, mass, p):
+    """Where there is weight: an empty bin can only gain."""
+    sides = {"u": np.array(u, float), "v": np.array(v, float)}
+    x, y = np.array([0.1, 0.3, 0.75, 1.0]), np.array([0.0, 0.4, 0.6, 0.9])
+    options = {"u_positions": x, "v_positions": y, "p": p, "mass": mass}
+    value, gradients = value_of(u, v, **options), gradients_of(u, v, **options)
+    for (name, weights), gradient in zip(sides.items(), gradients, strict=False):
+        for k in np.flatnonzero(weights):
+            slopes = []
+            for step in (1e-7, -1e-7):
+                moved = weights + step * (np.arange(4) == k)
+                slopes.append(
+                    (value_of(*(sides | {name: moved}).values(), **options) - value) / step
+                )
+            assert min(slopes) - 1e-6 <= gradient[k] <= max(slopes) + 1e-6
 
 
 @all_powers

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spectralot import LIN, LOG, MSS, ParameterError
+from spectralot.cpu.stft import _compare
 from spectralot.cpu.vertical import log_cosh
 from spectralot.losses.pointwise import PRIMES, LogCosh, SmoothMSS, SpectralConvergence
 
@@ -205,6 +206,15 @@ def test_every_level_is_finite(name, dtype, scale, sounds):
         assert np.isfinite(d_estimate).all() and d_estimate.dtype == dtype
         if not scale and not b.any():
             assert not d_estimate.any()  # zero bins pull nowhere
+
+
+def test_a_magnitude_at_the_floor_pulls_nowhere_in_the_logarithm():
+    magnitude, target = np.array([0.5, 0.25, 1.0]), np.array([0.75, 1.0, 0.5])
+    slopes = np.empty(3)
+    value = _compare(magnitude, target, 0.0, 1.0, 0.5, np.empty(3), slopes)
+    assert value == pytest.approx(np.log(1.5) + 2 * np.log(2)) and slopes.tolist() == [0, 0, 1]
+    _compare(magnitude, target, 3.0, 1.0, 0.5, np.empty(3), slopes)
+    assert slopes.tolist() == [-3, -3, 4]
 
 
 @every
