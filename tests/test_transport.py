@@ -393,7 +393,7 @@ def test_rows_at_or_below_the_mass_floor_count_as_silent(mass, rng):
 
 @pytest.mark.parametrize("side", ["u", "v"])
 def test_a_mass_of_just_the_floor_is_silent(side):
-    sides = {"u": np.array([1.0, 0.5]), "v": np.array([0.5, 2.0]), side: np.array([0.5, 0.25])}
+    sides = {"u": np.array([1.0, 0.5]), "v": np.array([0.5, 2.0]), side: np.array([0.25, 0.5])}
     for mass_floor, silent in ((0.75, True), (np.nextafter(0.75, 0), False)):
         value = value_of(*sides.values(), u_positions=[0, 1], mass_floor=mass_floor)
         assert (value == 0) == silent
